@@ -1,0 +1,46 @@
+"""When may the next message leave? Slot arithmetic without a clock: callers pass `now`, callers sleep.
+
+Moments are seconds since the epoch as floats, rates are per second. A limit is a timeline: the moment from
+which it is free again. A message takes its slot at the latest of `now` and every limit that it passes, and
+pushes each of those limits on by its own interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+LATE_TOLERANCE_SECONDS = 0.030
+"""A slot that is missed by more than this is void: its message goes back."""
+
+WINDOW_SECONDS = 1.0 + LATE_TOLERANCE_SECONDS
+"""An interval is this over the rate, so that by the wire's record no sliding second holds more than the
+rate: a submit is at most the tolerance late, never early. The price is 3 % of throughput."""
+
+LOOKAHEAD_SECONDS = 0.5
+"""A claim reserves slots up to this far ahead and nothing beyond."""
+
+
+def interval(rate: float | None) -> float:
+    """Seconds between two units at `rate` per second; a limit without a rate costs no time."""
+    return WINDOW_SECONDS / rate if rate else 0.0
+
+
+def slot(now: float, free_at: Iterable[float]) -> float:
+    """The earliest moment at which every limit is free, and not before `now`."""
+    return max(now, *free_at)
+
+
+def is_late(now: float, slot_at: float) -> bool:
+    """True when a slot has been missed: nothing may be written for it any more."""
+    return now > slot_at + LATE_TOLERANCE_SECONDS
+
+
+def clamp(free_at: float | None, now: float, step: float, ahead: float = LOOKAHEAD_SECONDS) -> float:
+    """A timeline read back from storage, made believable.
+
+    Missing: as if it had just been used. Further away than any claim could have set it (`ahead` plus one
+    message's `step`): the clock was stepped, so it starts as if just used.
+    """
+    if free_at is None or free_at > now + ahead + step:
+        return now + step
+    return free_at
