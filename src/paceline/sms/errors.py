@@ -1,17 +1,17 @@
 """What went wrong, named by the reaction it wants.
 
-    PacelineError
-    ├── InvalidNumber          not a number we can send to        → the import reports it, nothing else stops
-    ├── TemplateError          a text that cannot be rendered     → the author is told, nothing is sent
-    ├── WebhookRejected        bad signature or unreadable        → 4xx, counted, nothing stored as an event
-    └── ProviderError (= TextMessageError, its documented name)
-        ├── Throttled          slow down (with retry_after)       → the lane waits, the message keeps its place
-        ├── Unavailable        it never left                      → retried later with back-off, a few times
-        ├── Uncertain          it may have been sent              → marked uncertain, never resent by ourselves
-        ├── Refused            will never be accepted             → refused, with the provider's code and our reason
-        │   └── OptedOut       the recipient said stop            → refused + suppression
-        ├── SenderProblem      this sender may not send           → its lane pauses, the message waits or changes sender
-        └── AccountProblem     nothing will be accepted           → the account's lanes pause, the operator is told
+PacelineError
+├── InvalidNumber          not a number we can send to        → the import reports it, nothing else stops
+├── TemplateError          a text that cannot be rendered     → the author is told, nothing is sent
+├── WebhookRejected        bad signature or unreadable        → 4xx, counted, nothing stored as an event
+└── ProviderError (= TextMessageError, its documented name)
+    ├── Throttled          slow down (with retry_after)       → the lane waits, the message keeps its place
+    ├── Unavailable        it never left                      → retried later with back-off, a few times
+    ├── Uncertain          it may have been sent              → marked uncertain, never resent by ourselves
+    ├── Refused            will never be accepted             → refused, with the provider's code and our reason
+    │   └── OptedOut       the recipient said stop            → refused + suppression
+    ├── SenderProblem      this sender may not send           → its lane pauses, the message waits or changes sender
+    └── AccountProblem     nothing will be accepted           → the account's lanes pause, the operator is told
 """
 
 from __future__ import annotations

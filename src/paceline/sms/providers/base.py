@@ -1,4 +1,4 @@
-"""What is a provider? Pure translation: our message → their request, their answer → our result, their webhook → our events.
+"""What is a provider? Pure translation: our message → their request, their answer → our result, webhook → events.
 
 A provider does no I/O and keeps no state but its options, so that one file serves scripts, asyncio, Django and
 the dispatcher. `transports` carries its requests.
