@@ -21,13 +21,20 @@ LOOKAHEAD_SECONDS = 0.5
 
 
 def interval(rate: float | None) -> float:
-    """Seconds between two units at `rate` per second; a limit without a rate costs no time."""
-    return WINDOW_SECONDS / rate if rate else 0.0
+    """Seconds between two units at `rate` per second; None is no limit and costs no time.
+
+    Raises `ValueError` for a rate of zero or less: that is a pause, not a pace.
+    """
+    if rate is None:
+        return 0.0
+    if rate <= 0:
+        raise ValueError("A rate is more than 0 per second; to stop a sender, remove it")
+    return WINDOW_SECONDS / rate
 
 
 def slot(now: float, free_at: Iterable[float]) -> float:
     """The earliest moment at which every limit is free, and not before `now`."""
-    return max(now, *free_at)
+    return max((now, *free_at))
 
 
 def is_late(now: float, slot_at: float) -> bool:

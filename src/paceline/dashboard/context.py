@@ -1,0 +1,7 @@
+"""What every page shows about the installation."""
+
+from django.conf import settings
+
+
+def environment(request):
+    return {}

@@ -1,0 +1,104 @@
+"""How does one dispatcher run beside the web server on one data folder? Alone, by a file lock; recovering at its start."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from paceline.messaging import outbox
+from paceline.sms.errors import PacelineError
+
+from .loop import Dispatcher
+from .wirelog import WireLog
+
+LOCK = "dispatcher.lock"
+WIRE_LOG = "wire.jsonl"
+
+
+class AlreadyRunning(PacelineError):
+    """Another dispatcher works on this data folder."""
+
+
+@contextlib.contextmanager
+def only_one(data_dir: Path, patience_seconds: float = 0.0) -> Iterator[None]:
+    """Holds the data folder's lock; the system frees it with the process, however that ends."""
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(data_dir / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    give_up_at = time.monotonic() + patience_seconds
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= give_up_at:
+                    raise AlreadyRunning(
+                        f"Another dispatcher works on {data_dir}; stop it first, or let it do the sending"
+                    ) from None
+                time.sleep(0.05)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def run(
+    data_dir: Path,
+    *,
+    until: Callable[[], bool] | None = None,
+    patience_seconds: float = 5.0,
+    wire_log: bool = True,
+) -> None:
+    """Dispatches until SIGTERM or Ctrl-C (drains; the second time it stops at once), or until `until` says so.
+
+    Raises `AlreadyRunning`. At the start it requeues what is leased and marks what is submitting uncertain.
+    """
+    with only_one(data_dir, patience_seconds):
+        outbox.recover(0.0, everything=True)
+        log = WireLog(data_dir / WIRE_LOG if wire_log else None)
+        try:
+            _runner()(_main(log, until))
+        finally:
+            log.close()
+
+
+def _runner() -> Callable[..., None]:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run
+    return uvloop.run
+
+
+async def _main(wire_log: WireLog, until: Callable[[], bool] | None) -> None:
+    sys.setswitchinterval(0.001)  # the chores' thread must not hold up a slot
+    dispatcher = Dispatcher(wire_log=wire_log)
+    loop = asyncio.get_running_loop()
+    signals = 0
+
+    def stop() -> None:
+        nonlocal signals
+        signals += 1
+        if signals > 1:
+            os._exit(130)
+        dispatcher.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(ValueError, NotImplementedError, RuntimeError):
+            loop.add_signal_handler(number, stop)
+    watching = asyncio.create_task(_watch(dispatcher, until)) if until else None
+    await dispatcher.run()
+    if watching:
+        watching.cancel()
+
+
+async def _watch(dispatcher: Dispatcher, until: Callable[[], bool]) -> None:
+    while not await asyncio.get_running_loop().run_in_executor(None, until):
+        await asyncio.sleep(0.05)
+    dispatcher.stop()

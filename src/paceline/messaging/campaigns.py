@@ -1,0 +1,343 @@
+"""What happens to a campaign? Draft → scheduled → running ⇄ paused → finished or cancelled; and its valve.
+
+Launch only changes the state. The rows are written (`fan_out`), released (`release`), cancelled (`sweep`) and the
+end is found (`finish`) by short steps that a dispatcher repeats, each of which may be killed and goes on later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import CharField, F, Max, Q, TextField, Value
+from django.db.models.functions import Coalesce, JSONObject
+from django.utils import timezone
+
+from paceline.sms import errors, templates
+from paceline.sms.segments import segments
+from paceline.sms.status import UNFINISHED, Status
+
+from . import engine, senders, suppressions
+from .models import Campaign, Contact, ContactList, Intake, Membership, Sender, TextMessage
+
+State = Campaign.State
+CHUNK = 200  # rows that are rendered or inserted in one write transaction
+NUMBERS_PER_INTAKE = 200
+
+
+class CampaignError(errors.PacelineError):
+    """The campaign cannot do that; the sentence says why and what to do."""
+
+
+# --- drafting -------------------------------------------------------------------------------------------------
+
+
+def create(
+    name: str,
+    text: str,
+    *,
+    list: ContactList | None = None,  # noqa: A002 the field's word
+    numbers: Sequence[str] = (),
+    sender: Sender | None = None,
+    batch_size: int | None = None,
+    delay_period: float = 0,
+    scheduled_at: datetime | None = None,
+    expires_at: datetime | None = None,
+) -> Campaign:
+    """A draft for a list, for E.164 `numbers`, or both. Raises `CampaignError` or `TemplateError`; nothing is half-made."""
+    if not text.strip():
+        raise CampaignError("The text is empty; write something to send")
+    templates.parse(text)
+    for moment, word in ((scheduled_at, "scheduled_at"), (expires_at, "expires_at")):
+        if moment is not None and timezone.is_naive(moment):
+            raise CampaignError(f"{word} has no time zone; give an aware datetime such as 2026-12-01T09:00+00:00")
+    _check_pace(batch_size, delay_period)
+    unique = [*dict.fromkeys(numbers)]
+    with engine.write():
+        campaign = Campaign.objects.create(
+            name=name.strip() or f"Campaign of {timezone.now():%d %b %H:%M}",
+            text=text,
+            list=list,
+            sender=sender,
+            batch_size=batch_size,
+            delay_period=delay_period,
+            scheduled_at=scheduled_at,
+            expires_at=expires_at,
+        )
+        Intake.objects.bulk_create(
+            Intake(campaign=campaign, numbers=[*part]) for part in engine.chunks(unique, NUMBERS_PER_INTAKE)
+        )
+    return campaign
+
+
+def _check_pace(batch_size: int | None, delay_period: float) -> None:
+    if batch_size is not None and batch_size < 1:
+        raise CampaignError("batch_size is the number of recipients per tranche: 1 or more, or none for all at once")
+    if not 0 <= delay_period <= 366 * 86400:
+        raise CampaignError("delay_period is in seconds: 0 or more, a year at the most")
+
+
+# --- control --------------------------------------------------------------------------------------------------
+
+
+def launch(campaign: Campaign) -> Campaign:
+    """Starts a draft, or schedules it when it has a `scheduled_at` in the future. Twice is once.
+
+    Raises `CampaignError` when it has nobody, no sender, or contacts that lack a field of its text: then nothing
+    has been changed.
+    """
+    problems = check(campaign)
+    if problems:
+        raise CampaignError(" ".join(problems))
+    later = campaign.scheduled_at is not None and campaign.scheduled_at > timezone.now()
+    change: dict[str, Any] = (
+        {"state": State.SCHEDULED} if later else {"state": State.RUNNING, "started_at": timezone.now()}
+    )
+    last = Membership.objects.filter(list=campaign.list).aggregate(last=Max("pk"))["last"] if campaign.list_id else None
+    if not Campaign.objects.filter(pk=campaign.pk, state=State.DRAFT).update(fan_out_until=last or 0, **change):
+        _explain(campaign, "launched", "draft")
+    campaign.refresh_from_db()
+    return campaign
+
+
+def check(campaign: Campaign) -> list[str]:
+    """What stands in the way of a launch, one sentence each; an empty list means ready."""
+    problems = []
+    if not (campaign.list_id and campaign.list.memberships.exists()) and not campaign.intakes.exists():
+        problems.append("Nobody is in the audience; import contacts into its list first.")
+    if campaign.sender is not None and campaign.sender.removed_at is not None:
+        problems.append(f"Its sender {campaign.sender} has been removed; add it again or choose another.")
+    if campaign.sender is None and not senders.active():
+        problems.append("There is no sender; add one with `paceline sender add NUMBER`.")
+    for name in sorted(templates.parse(campaign.text).required):
+        lacking = 0
+        if campaign.list_id:
+            without = Q(**{f"contact__fields__{name}": ""}) | Q(**{f"contact__fields__{name}__isnull": True})
+            lacking = Membership.objects.filter(without, list=campaign.list).count()
+        if campaign.intakes.exists():
+            lacking += sum(len(intake.numbers) for intake in campaign.intakes.all())
+        if lacking:
+            problems.append(
+                f'{lacking} recipients have no "{name}"; fill it in, or write {{{{ {name}|default("…") }}}} in the text.'
+            )
+    return problems
+
+
+def pause(campaign: Campaign) -> Campaign:
+    """No submit begins later than 250 ms after this; what is on the wire finishes."""
+    return _switch(campaign, "paused", {State.RUNNING: State.PAUSED})
+
+
+def resume(campaign: Campaign) -> Campaign:
+    """Goes on exactly where it stood."""
+    return _switch(campaign, "resumed", {State.PAUSED: State.RUNNING})
+
+
+def cancel(campaign: Campaign) -> Campaign:
+    """Ends it: who has not been submitted to by 250 ms after this is `cancelled`; the account is exact."""
+    _switch(
+        campaign,
+        "cancelled",
+        {state: State.CANCELLED for state in (State.DRAFT, State.SCHEDULED, State.RUNNING, State.PAUSED)},
+        finished_at=timezone.now(),
+    )
+    while fan_out(campaign) or sweep(campaign):
+        pass
+    return campaign
+
+
+def set_pace(campaign: Campaign, *, batch_size: int | None, delay_period: float) -> Campaign:
+    """Changes the valve while it runs; takes effect at the next tranche and repeats or loses nobody."""
+    _check_pace(batch_size, delay_period)
+    Campaign.objects.filter(pk=campaign.pk).update(batch_size=batch_size, delay_period=delay_period)
+    campaign.refresh_from_db()
+    return campaign
+
+
+def _switch(campaign: Campaign, word: str, moves: dict[State, State], **changes: Any) -> Campaign:
+    """A conditional update: the row count is the answer, so two doors cannot both do it."""
+    for before, after in moves.items():
+        if Campaign.objects.filter(pk=campaign.pk, state=before).update(state=after, **changes):
+            campaign.refresh_from_db()
+            return campaign
+    _explain(campaign, word, " or ".join(moves))
+    return campaign
+
+
+def _explain(campaign: Campaign, word: str, wanted: str) -> None:
+    campaign.refresh_from_db()
+    raise CampaignError(f"Campaign {campaign.pk} is {campaign.state}; only a {wanted} campaign can be {word}.")
+
+
+# --- the steps that a dispatcher repeats ----------------------------------------------------------------------
+
+
+def due() -> list[Campaign]:
+    """Campaigns that a step may be waiting for: everything launched and not at its end."""
+    busy = Q(state__in=[State.RUNNING, State.PAUSED]) | Q(
+        state=State.CANCELLED, fanned_out=False, started_at__isnull=False
+    )
+    return list(Campaign.objects.filter(busy).order_by("pk"))
+
+
+def start_scheduled() -> int:
+    """Starts what has come due."""
+    now = timezone.now()
+    return Campaign.objects.filter(state=State.SCHEDULED, scheduled_at__lte=now).update(
+        state=State.RUNNING, started_at=now
+    )
+
+
+def fan_out(campaign: Campaign) -> int:
+    """Writes one `held` row per recipient, a chunk at a time. 0 when every recipient has a row.
+
+    The chunk and its bookmark commit together, so a kill between two chunks repeats and loses nobody.
+    """
+    if campaign.fanned_out:
+        return 0
+    with engine.write():
+        campaign.refresh_from_db()
+        contact_ids = _next_members(campaign) or _next_intake(campaign)
+        if not contact_ids:
+            Campaign.objects.filter(pk=campaign.pk).update(fanned_out=True)
+            campaign.fanned_out = True
+            return 0
+        if campaign.sender_id is None:
+            senders.assign(contact_ids)
+        known = TextMessage.objects.filter(campaign=campaign, contact__in=contact_ids).values("contact")
+        contacts = Contact.objects.filter(pk__in=contact_ids).exclude(pk__in=known).order_by("pk")
+        columns = _held_columns(campaign)
+        engine.insert_select(TextMessage, [*columns], contacts.order_by("pk").values_list(*columns.values()))
+    return len(contact_ids)
+
+
+def _next_members(campaign: Campaign) -> list[int]:
+    members = Membership.objects.filter(
+        list=campaign.list_id, pk__gt=campaign.fan_out_after, pk__lte=campaign.fan_out_until
+    ).order_by("pk")
+    pairs = list(members.values_list("pk", "contact")[:CHUNK]) if campaign.list_id else []
+    if pairs:
+        Campaign.objects.filter(pk=campaign.pk).update(fan_out_after=pairs[-1][0])
+    return [contact for _, contact in pairs]
+
+
+def _next_intake(campaign: Campaign) -> list[int]:
+    intake = campaign.intakes.order_by("pk").first()
+    if intake is None:
+        return []
+    Contact.objects.bulk_create([Contact(number=number) for number in intake.numbers], ignore_conflicts=True)
+    intake.delete()
+    return list(Contact.objects.filter(number__in=intake.numbers).order_by("pk").values_list("pk", flat=True))
+
+
+def _held_columns(campaign: Campaign) -> dict[str, Any]:
+    """Every column of a `held` row and where its value comes from, the contact being the row selected from."""
+    fixed = campaign.sender
+    names = sorted(templates.parse(campaign.text).fields)
+    snapshot = JSONObject(**{name: F(f"fields__{name}") for name in names}) if names else Value({}, _json())
+    empty = Value("", CharField())
+    return {
+        "reference": engine.RandomReference(),
+        "direction": Value(TextMessage.Direction.OUTGOING.value, CharField()),
+        "campaign": Value(campaign.pk),
+        "contact": F("pk"),
+        "sender": Value(fixed.pk) if fixed else F("sender"),
+        "frm": Value(fixed.number, CharField()) if fixed else Coalesce("sender__number", empty),
+        "to": F("number"),
+        "text": Value("", TextField()),
+        "fields": snapshot,
+        "segments": Value(1),
+        "status": Value(Status.HELD.value, CharField()),
+        "priority": Value(campaign.priority),
+        "not_before": Value(0.0),
+        "expires_at": Value(campaign.expires_at, _moment()),
+        "attempt": empty,
+        "tries": Value(0),
+        "provider_id": empty,
+        "code": empty,
+        "reason": empty,
+        "currency": empty,
+        "created_on": Value(timezone.now(), _moment()),
+    }
+
+
+def _json() -> Any:
+    return TextMessage._meta.get_field("fields").__class__()
+
+
+def _moment() -> Any:
+    return TextMessage._meta.get_field("created_on").__class__(null=True)
+
+
+def release(campaign: Campaign, now: float) -> int:
+    """The valve: renders and queues the next part of a tranche, if one is due at `now`. Answers how many.
+
+    A tranche of `batch_size` begins when the one before has left the outbox and `delay_period` seconds have
+    passed since its last submit. Suppressed recipients are passed by and fill no place in it.
+    """
+    mine = TextMessage.objects.filter(campaign=campaign)
+    if not mine.filter(status=Status.HELD).exists() or not _tranche_is_due(campaign, now):
+        return 0
+    with engine.write():
+        campaign = engine.locked(Campaign.objects.filter(pk=campaign.pk)).get()
+        if campaign.state != State.RUNNING or not _tranche_is_due(campaign, now):
+            return 0
+        left = campaign.tranche_left or campaign.batch_size or CHUNK
+        room = min(CHUNK, left)
+        held = list(mine.filter(status=Status.HELD).order_by("pk").values_list("pk", "to", "fields")[:room])
+        suppressed = suppressions.among(number for _, number, _ in held)
+        queued, ended = [], []
+        for message_id, number, fields in held:
+            if number in suppressed:
+                ended.append((Status.SUPPRESSED.value, "", message_id))
+                continue
+            try:
+                text = templates.render(campaign.text, {k: v for k, v in fields.items() if v is not None})
+            except errors.TemplateError as error:
+                ended.append((Status.REFUSED.value, str(error)[:200], message_id))
+            else:
+                queued.append((text, segments(text).count, message_id))
+        table = TextMessage._meta.db_table
+        engine.many(
+            f"UPDATE {table} SET status = 'queued', text = %s, segments = %s WHERE id = %s AND status = 'held'",  # noqa: S608
+            queued,
+        )
+        engine.many(f"UPDATE {table} SET status = %s, reason = %s WHERE id = %s AND status = 'held'", ended)  # noqa: S608
+        if campaign.batch_size is not None and held:
+            Campaign.objects.filter(pk=campaign.pk).update(tranche_left=left - len(queued))
+    return len(held)
+
+
+def _tranche_is_due(campaign: Campaign, now: float) -> bool:
+    """True while a tranche is being released, and when the next one may begin."""
+    if campaign.batch_size is None or campaign.tranche_left:
+        return True
+    mine = TextMessage.objects.filter(campaign=campaign)
+    if mine.filter(status__in=[Status.QUEUED, Status.LEASED]).exists():
+        return False
+    last = mine.aggregate(last=Max("submitted_at"))["last"]
+    return last is None or now >= last + campaign.delay_period
+
+
+def sweep(campaign: Campaign) -> int:
+    """Moves a chunk of a cancelled campaign's waiting rows to `cancelled`. 0 when none is left."""
+    with engine.write():
+        waiting = TextMessage.objects.filter(campaign=campaign, status__in=[Status.HELD, Status.QUEUED])
+        ids = list(waiting.values_list("pk", flat=True)[: engine.CHUNK])
+        return TextMessage.objects.filter(pk__in=ids, status__in=[Status.HELD, Status.QUEUED]).update(
+            status=Status.CANCELLED, attempt=""
+        )
+
+
+def finish(campaign: Campaign) -> bool:
+    """Finished when everybody has a row and nothing is held, queued, leased or submitting; reports may still come."""
+    if campaign.state != State.RUNNING or not campaign.fanned_out:
+        return False
+    if TextMessage.objects.filter(campaign=campaign, status__in=UNFINISHED).exists():
+        return False
+    return bool(
+        Campaign.objects.filter(pk=campaign.pk, state=State.RUNNING).update(
+            state=State.FINISHED, finished_at=timezone.now()
+        )
+    )

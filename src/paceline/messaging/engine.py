@@ -1,0 +1,124 @@
+"""What differs between SQLite, PostgreSQL and MariaDB? All of it, and nothing else, stands here."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from django.db import OperationalError, connection, models, transaction
+
+CHUNK = 500
+"""Rows that one write transaction may hold at the most, so that it stays short."""
+
+_writer = threading.RLock()
+"""SQLite has one writer. Threads of one process take turns here, instead of polling for its file lock."""
+
+
+@contextmanager
+def write() -> Iterator[None]:
+    """One short write transaction: IMMEDIATE on SQLite, READ COMMITTED elsewhere. No network inside."""
+    if connection.vendor == "sqlite":
+        with _writer, transaction.atomic():
+            yield
+    else:
+        with transaction.atomic():
+            yield
+
+
+def now() -> float:
+    """The database's wall clock in epoch seconds; on SQLite, whose clock is this machine's, the machine's.
+
+    PostgreSQL's `clock_timestamp()`, not `now()`, which stands still within a transaction.
+    """
+    if connection.vendor == "sqlite":
+        return time.time()
+    sql = {
+        "postgresql": "SELECT EXTRACT(EPOCH FROM clock_timestamp())::float8",
+        "mysql": "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) AS DOUBLE)",
+    }[connection.vendor]
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return float(cursor.fetchone()[0])
+
+
+def locked(queryset: models.QuerySet[Any], *, skip: bool = False) -> models.QuerySet[Any]:
+    """The rows of `queryset`, locked until the transaction ends; `skip` passes by what others hold.
+
+    On SQLite the transaction itself is the lock.
+    """
+    features = connection.features
+    if not features.has_select_for_update:
+        return queryset
+    return queryset.select_for_update(
+        skip_locked=skip and features.has_select_for_update_skip_locked,
+        of=("self",) if features.has_select_for_update_of else (),
+    )
+
+
+def many(sql: str, rows: Sequence[Sequence[Any]]) -> int:
+    """Runs one portable statement for every row, in one batch; answers how many rows changed."""
+    if not rows:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.executemany(sql, rows)
+        return int(cursor.rowcount)
+
+
+def insert_select(model: type[models.Model], columns: Sequence[str], source: models.QuerySet[Any, Any]) -> int:
+    """INSERT … SELECT: the rows of `source` (a values_list in the order of `columns`) become rows of `model`."""
+    meta = model._meta
+    quote = connection.ops.quote_name
+    names = ", ".join(quote(meta.get_field(column).column) for column in columns)
+    sql, params = source.query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(f"INSERT INTO {quote(meta.db_table)} ({names}) {sql}", params)
+        return int(cursor.rowcount)
+
+
+class RandomReference(models.Func):
+    """A fresh 128-bit id in 32 hex digits for every row, made by the database."""
+
+    output_field = models.CharField(max_length=32)
+    arity = 0
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> tuple[str, list[Any]]:
+        return "lower(hex(randomblob(16)))", []
+
+    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> tuple[str, list[Any]]:
+        return "replace(gen_random_uuid()::text, '-', '')", []
+
+    def as_mysql(self, compiler: Any, connection: Any, **extra: Any) -> tuple[str, list[Any]]:
+        return "lower(hex(random_bytes(16)))", []
+
+
+def rows(sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """What one portable SELECT answers."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return list(cursor.fetchall())
+
+
+def moment(value: datetime) -> Any:
+    """An aware datetime as a parameter of `many` or `rows`."""
+    return connection.ops.adapt_datetimefield_value(value)
+
+
+def amount(field: models.Field[Any, Any], value: Any) -> Any:
+    """A decimal (or None) as a parameter for the column of `field`."""
+    return field.get_db_prep_save(value, connection)
+
+
+def chunks(rows: Sequence[Any], size: int = CHUNK) -> Iterator[Sequence[Any]]:
+    """`rows` in slices of at most `size`: what one short transaction may hold."""
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
+def is_busy(error: OperationalError) -> bool:
+    """True when the database was only busy (locked, deadlock victim): the same call may be made again."""
+    words = str(error).lower()
+    return any(word in words for word in ("locked", "busy", "deadlock", "lock wait timeout"))

@@ -1,0 +1,135 @@
+"""What did a provider tell us? Every webhook is kept as it came, committed before the 200, and applied once.
+
+`store` is what the webhook door calls; exact opt-out words take effect in its own commit. `apply_due` is repeated
+by a dispatcher: reports raise their message's status, texts go to the inbox. Twice the same webhook changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from paceline.sms.errors import PacelineError
+from paceline.sms.messages import DeliveryReport, InboundText, WebhookRequest
+
+from . import accounts, engine, inbox, reports
+from .models import Event
+
+log = logging.getLogger("paceline.events")
+
+APPLY_MOST = 100
+KEEP_UNMATCHED_SECONDS = 72 * 3600.0
+
+
+@dataclass(slots=True)
+class _Arrival:
+    event: Event
+    texts: list[InboundText]
+    stored: Future[None]
+
+
+class _GroupCommit:
+    """Concurrent webhooks share one commit: whoever finds nobody writing writes for all that wait."""
+
+    def __init__(self) -> None:
+        self._waiting: list[_Arrival] = []
+        self._lock = threading.Lock()
+        self._writing = threading.Lock()
+
+    def __call__(self, arrival: _Arrival) -> None:
+        with self._lock:
+            self._waiting.append(arrival)
+        while not arrival.stored.done():
+            with self._writing:
+                with self._lock:
+                    group, self._waiting = self._waiting[: engine.CHUNK], self._waiting[engine.CHUNK :]
+                self._commit(group)
+        arrival.stored.result()
+
+    @staticmethod
+    def _commit(group: Sequence[_Arrival]) -> None:
+        if not group:
+            return
+        try:
+            _write(group)
+        except Exception as error:
+            for member in group:
+                member.stored.set_exception(error)
+        else:
+            for member in group:
+                member.stored.set_result(None)
+
+
+_group_commit = _GroupCommit()
+
+
+def store(account: str, webhook: WebhookRequest, events: Sequence[DeliveryReport | InboundText]) -> None:
+    """Keeps a verified webhook and commits it; its exact opt-out words are in force when this returns."""
+    digest = hashlib.sha256(b"\0".join([account.encode(), webhook.query.encode(), webhook.body])).hexdigest()
+    event = Event(account=account, dedupe_key=digest, query=webhook.query, body=webhook.body)
+    _group_commit(_Arrival(event, [e for e in events if isinstance(e, InboundText)], Future()))
+
+
+def _write(group: Sequence[_Arrival]) -> None:
+    with engine.write():
+        keys = [arrival.event.dedupe_key for arrival in group]
+        known = set(Event.objects.filter(dedupe_key__in=keys).values_list("dedupe_key", flat=True))
+        fresh = {}
+        for arrival in group:
+            if arrival.event.dedupe_key not in known:
+                fresh.setdefault(arrival.event.dedupe_key, arrival)
+        Event.objects.bulk_create([arrival.event for arrival in fresh.values()], ignore_conflicts=True)
+        for arrival in fresh.values():
+            for text in arrival.texts:
+                inbox.obey(text)
+
+
+def apply_due(now: float) -> int:
+    """Applies what has been stored, oldest first, a chunk at a time. Answers how many events were looked at.
+
+    A report whose message is not known (yet) is tried again with growing delays for 72 hours.
+    """
+    due = list(Event.objects.filter(next_try_at__lte=now).order_by("pk")[:APPLY_MOST])
+    if not due:
+        return 0
+    read = [(event, item) for event in due for item in _read(event)]
+    with engine.write():
+        for event in reports.apply([(event, item) for event, item in read if isinstance(item, DeliveryReport)]):
+            _keep_for_later(event, now)
+    for part in engine.chunks([(event, item) for event, item in read if isinstance(item, InboundText)], 10):
+        with engine.write():
+            for event, item in part:
+                inbox.receive(event, item)
+    with engine.write():
+        engine.many(
+            f"UPDATE {Event._meta.db_table} SET next_try_at = %s, tries = %s, outcome = %s WHERE id = %s",  # noqa: S608
+            [(event.next_try_at, event.tries, event.outcome[:200], event.pk) for event in due],
+        )
+    return len(due)
+
+
+def _read(event: Event) -> Sequence[DeliveryReport | InboundText]:
+    """What the event says. One that cannot be read is parked with the reason; the others go on."""
+    event.next_try_at, event.outcome = None, "applied"
+    try:
+        provider = accounts.provider(event.account)
+        return provider.events(WebhookRequest("POST", "", {}, event.query, bytes(event.body)))
+    except Exception as error:
+        event.outcome = f"unreadable: {type(error).__name__}"
+        if not isinstance(error, PacelineError):
+            log.exception("Event %s could not be read", event.pk)
+        return []
+
+
+def _keep_for_later(event: Event, now: float) -> None:
+    """A report may come before its message is known here; later it never will be."""
+    event.tries = min(event.tries + 1, 1000)
+    event.outcome = "no message with this reference or provider_id"
+    if (timezone.now() - event.received_at).total_seconds() < KEEP_UNMATCHED_SECONDS:
+        event.next_try_at = now + min(3600.0, 0.5 * 2 ** min(event.tries, 12))

@@ -1,0 +1,39 @@
+"""What do people answer? Inbound texts become messages; exact opt-out words take effect at once."""
+
+from __future__ import annotations
+
+from paceline.sms.keywords import Keyword, classify
+from paceline.sms.messages import InboundText
+from paceline.sms.status import Status
+
+from . import suppressions
+from .models import Contact, Event, Sender, TextMessage
+
+
+def obey(text: InboundText) -> None:
+    """STOP suppresses the number, START lifts what a STOP has set. Runs in the webhook's own commit."""
+    match classify(text.text):
+        case Keyword.STOP:
+            suppressions.add(text.number, suppressions.Reason.OPT_OUT, f"replied {text.text.strip()[:40]!r}")
+        case Keyword.START:
+            suppressions.lift_opt_out(text.number)
+
+
+def receive(event: Event, text: InboundText) -> TextMessage:
+    """Stores an inbound text once, with the contact who wrote it and the sender it was written to."""
+    contact = Contact.objects.filter(number=text.number).first()
+    sender = Sender.objects.filter(number=text.sender, account__alias=event.account).first()
+    message, _ = TextMessage.objects.get_or_create(
+        direction=TextMessage.Direction.INCOMING,
+        reference=event.dedupe_key[:32],
+        defaults={
+            "contact": contact,
+            "sender": sender,
+            "frm": text.number[:21],
+            "to": text.sender[:21],
+            "text": text.text,
+            "status": Status.RECEIVED,
+            "provider_id": text.provider_id[:64],
+        },
+    )
+    return message

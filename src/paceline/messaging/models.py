@@ -1,0 +1,230 @@
+"""What is remembered? The tables, and the constraints that say what must never be.
+
+Moments that pacing computes with (`slot_at`, `lease_until`, `next_free_at` …) are seconds since the epoch as
+floats, on the database's clock; moments for people are aware datetimes.
+"""
+
+from __future__ import annotations
+
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.utils import timezone
+
+from paceline.sms.messages import new_reference
+from paceline.sms.status import Status
+
+
+class Limit(models.Model):
+    """A timeline that messages pass one after another: so many units a second, free again at a moment."""
+
+    class Unit(models.TextChoices):
+        MESSAGE = "message"
+        SEGMENT = "segment"
+
+    mps = models.FloatField(
+        null=True, blank=True, validators=[MinValueValidator(0.001)], help_text="units per second; empty means no limit"
+    )
+    unit = models.CharField(max_length=8, choices=Unit.choices, default=Unit.MESSAGE)
+    next_free_at = models.FloatField(null=True, editable=False)
+    backoff_until = models.FloatField(default=0, editable=False)
+    blocked = models.TextField(blank=True, help_text="why nothing leaves here until a person acts; empty means open")
+
+    class Meta:
+        abstract = True
+
+
+class Account(Limit):
+    """One account at one provider; `alias` is its key in the settings' PROVIDERS."""
+
+    alias = models.CharField(max_length=40, unique=True)
+
+    def __str__(self) -> str:
+        return self.alias
+
+
+class Sender(Limit):
+    """A lane: one sender (long code, toll-free, short code, alphanumeric) on one account, with its timeline."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="senders")
+    number = models.CharField(max_length=21)
+    daily_cap = models.PositiveIntegerField(null=True, blank=True, help_text="submits per day (UTC); empty means none")
+    capped_on = models.DateField(null=True, editable=False)
+    capped_count = models.PositiveIntegerField(default=0, editable=False)
+    slowdown = models.FloatField(default=1.0, editable=False)  # share of mps left after the provider's 429s
+    slowed_at = models.FloatField(default=0, editable=False)
+    uncertain_streak = models.PositiveSmallIntegerField(default=0, editable=False)
+    turn = models.BigIntegerField(default=0, editable=False)  # the campaign that was served last on this lane
+    removed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "number"], name="one_lane_per_sender")]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class Contact(models.Model):
+    """A person, known by their number. A contact always hears from the same sender."""
+
+    number = models.CharField(max_length=16, unique=True)
+    fields = models.JSONField(default=dict, blank=True)
+    sender = models.ForeignKey(Sender, null=True, blank=True, on_delete=models.SET_NULL, related_name="contacts")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class ContactList(models.Model):
+    """A named list of contacts: the audience of a campaign."""
+
+    name = models.CharField(max_length=120, unique=True)
+    contacts = models.ManyToManyField(Contact, through="Membership", related_name="lists")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """A contact is on a list, once."""
+
+    list = models.ForeignKey(ContactList, on_delete=models.CASCADE, related_name="memberships")
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="memberships")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["list", "contact"], name="once_per_list")]
+
+    def __str__(self) -> str:
+        return f"{self.contact_id} on {self.list_id}"
+
+
+class Suppression(models.Model):
+    """The entry that forbids sending to a number; an opt-out is one reason for it."""
+
+    class Reason(models.TextChoices):
+        OPT_OUT = "opt-out"
+        PROVIDER = "provider"
+        MANUAL = "manual"
+
+    number = models.CharField(max_length=16, unique=True)
+    reason = models.CharField(max_length=12, choices=Reason.choices, default=Reason.MANUAL)
+    evidence = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class Campaign(models.Model):
+    """A text for an audience, released through the valve in tranches."""
+
+    class State(models.TextChoices):
+        DRAFT = "draft"
+        SCHEDULED = "scheduled"
+        RUNNING = "running"
+        PAUSED = "paused"
+        FINISHED = "finished"
+        CANCELLED = "cancelled"
+
+    name = models.CharField(max_length=120)
+    text = models.TextField()
+    list = models.ForeignKey(ContactList, null=True, blank=True, on_delete=models.PROTECT, related_name="campaigns")
+    sender = models.ForeignKey(
+        Sender, null=True, blank=True, on_delete=models.PROTECT, help_text="empty: each contact's own sender"
+    )
+    state = models.CharField(max_length=9, choices=State.choices, default=State.DRAFT)
+    batch_size = models.PositiveIntegerField(null=True, blank=True, help_text="recipients per tranche; empty: all")
+    delay_period = models.FloatField(default=0, help_text="seconds from a tranche's last submit to the next tranche")
+    priority = models.SmallIntegerField(default=50, help_text="lower leaves first")
+    scheduled_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="nothing is submitted after this moment")
+    fanned_out = models.BooleanField(default=False, editable=False)  # every recipient has its row
+    fan_out_after = models.BigIntegerField(default=0, editable=False)  # the last membership that has its row
+    fan_out_until = models.BigIntegerField(default=0, editable=False)  # the last one at the launch: the list is frozen
+    tranche_left = models.PositiveIntegerField(default=0, editable=False)  # of the tranche now being released
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    started_at = models.DateTimeField(null=True, editable=False)
+    finished_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Intake(models.Model):
+    """Numbers given with a campaign that are not contacts yet: read by the fan-out, then deleted."""
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="intakes")
+    numbers = models.JSONField()
+
+    def __str__(self) -> str:
+        return f"{len(self.numbers)} numbers"
+
+
+class TextMessage(models.Model):
+    """One text to one person, from its place in a campaign to the last word about it; or one that came in."""
+
+    class Direction(models.TextChoices):
+        OUTGOING = "outgoing"
+        INCOMING = "incoming"
+
+    reference = models.CharField(max_length=32, unique=True, default=new_reference, editable=False)
+    direction = models.CharField(max_length=8, choices=Direction.choices, default=Direction.OUTGOING)
+    campaign = models.ForeignKey(Campaign, null=True, blank=True, on_delete=models.CASCADE, related_name="messages")
+    contact = models.ForeignKey(Contact, null=True, blank=True, on_delete=models.SET_NULL, related_name="messages")
+    sender = models.ForeignKey(Sender, null=True, blank=True, on_delete=models.PROTECT, related_name="messages")
+    frm = models.CharField(max_length=21)
+    to = models.CharField(max_length=21)
+    text = models.TextField(blank=True)
+    fields = models.JSONField(default=dict, blank=True)
+    segments = models.PositiveSmallIntegerField(default=1)
+    status = models.CharField(max_length=12, choices=[(s.value, s.value) for s in Status], default=Status.QUEUED)
+    priority = models.SmallIntegerField(default=50)
+
+    not_before = models.FloatField(default=0, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    attempt = models.CharField(max_length=32, blank=True, editable=False)  # the claim that holds it: the fence
+    slot_at = models.FloatField(null=True, editable=False)
+    lease_until = models.FloatField(null=True, editable=False)
+    tries = models.PositiveSmallIntegerField(default=0, editable=False)
+    submitted_at = models.FloatField(null=True, editable=False)
+
+    provider_id = models.CharField(max_length=64, blank=True, db_index=True)
+    code = models.CharField(max_length=40, blank=True)
+    reason = models.CharField(max_length=200, blank=True)
+    price = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
+    currency = models.CharField(max_length=3, blank=True)
+    created_on = models.DateTimeField(default=timezone.now, editable=False)
+    accepted_at = models.DateTimeField(null=True, editable=False)
+    reported_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["campaign", "to"], name="once_per_campaign")]
+        indexes = [
+            models.Index(fields=["status", "sender", "campaign", "priority", "id"], name="claimable"),
+            models.Index(fields=["campaign", "status"], name="campaign_progress"),
+            models.Index(fields=["campaign", "submitted_at"], name="campaign_pace"),
+        ]
+
+    def __str__(self) -> str:
+        return self.reference
+
+
+class Event(models.Model):
+    """What a provider told us, as it came. Kept for good; applied once."""
+
+    account = models.CharField(max_length=40)
+    dedupe_key = models.CharField(max_length=64, unique=True)
+    query = models.TextField(blank=True)
+    body = models.BinaryField()
+    received_at = models.DateTimeField(default=timezone.now)
+    next_try_at = models.FloatField(null=True, default=0, db_index=True)  # null: nothing is left to do
+    tries = models.PositiveSmallIntegerField(default=0)
+    outcome = models.CharField(max_length=200, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.account} {self.received_at:%H:%M:%S}"

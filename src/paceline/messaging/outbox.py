@@ -1,0 +1,418 @@
+"""How does a queued message reach the wire at most once, in its slot? Claim, gate, (submit), settle; and recovery.
+
+Each verb is one short transaction. The submit itself lies between `gate` and `settle`, outside any transaction
+and outside this module. The rules are in docs/architecture.md, "The life of a message".
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db.models import Q
+from django.utils import timezone
+
+from paceline.sms import errors, pacing
+from paceline.sms.messages import Accepted, Message, new_reference
+from paceline.sms.segments import segments
+from paceline.sms.status import Status
+
+from . import engine, lanes, suppressions
+from .clock import Clock
+from .models import Campaign, Contact, Sender, TextMessage
+
+log = logging.getLogger("paceline.outbox")
+
+CLAIM_MOST = engine.CHUNK
+GATE_AHEAD_SECONDS = 0.050
+SUBMIT_LEASE_SECONDS = 45.0  # connect and total time-outs of the transport (5 s + 30 s) and a margin
+TRIES_MOST = 12  # about six minutes of back-off
+PRIORITY_DIRECT = 10
+
+TABLE = TextMessage._meta.db_table
+
+
+class Missed(errors.PacelineError):
+    """The slot had passed before the write: nothing left, the message goes back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A message claimed for one slot. `attempt` is the fence: whoever writes later must still hold it."""
+
+    id: int
+    attempt: str
+    slot_at: float
+    sender_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A message that has passed the gate: exactly one request may be written for it, in its slot."""
+
+    lease: Lease
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a submission; `at` is the moment of the answer."""
+
+    lease: Lease
+    result: Accepted | errors.ProviderError | Missed
+    at: float
+
+
+# --- queue ----------------------------------------------------------------------------------------------------
+
+
+def queue_text(text: str, sender: Sender, number: str, *, priority: int = PRIORITY_DIRECT) -> TextMessage:
+    """Puts one text to an E.164 `number` into the outbox, ahead of bulk. Raises `Refused` for an empty text."""
+    if not text.strip():
+        raise errors.Refused("The text is empty; write something to send", code="empty_text")
+    contact, _ = Contact.objects.get_or_create(number=number)
+    return TextMessage.objects.create(
+        text=text,
+        sender=sender,
+        frm=sender.number,
+        to=number,
+        contact=contact,
+        segments=segments(text).count,
+        priority=priority,
+        status=Status.QUEUED,
+    )
+
+
+# --- claim ----------------------------------------------------------------------------------------------------
+
+
+def claim(account_id: int, clock: Clock, *, lead: float = 0.0) -> list[Lease]:
+    """Leases the account's due messages, each with a slot reserved on every limit that it passes.
+
+    In slot order over all lanes, at most `CLAIM_MOST` and nothing beyond now + 500 ms; by priority first, between
+    campaigns of one priority by turn. `lead` seconds are what the caller needs from here to the wire.
+    """
+    attempt = new_reference()
+    with engine.write():
+        now = clock.sync() + min(lead, lanes.LEAD_MOST_SECONDS)
+        horizon = now + pacing.LOOKAHEAD_SECONDS
+        account, senders = lanes.open_timelines(account_id, now, horizon, CLAIM_MOST)
+        waiting = _waiting(senders, now)
+        leases = []
+        ready = [lane for lane in senders if waiting[lane.limit.pk]]
+        while account and ready and len(leases) < CLAIM_MOST:
+            slot_at = pacing.slot(now, [account.free_at])
+            free = [lane for lane in ready if lane.free_at <= slot_at]
+            if free:  # the account is what limits: by priority, then who has waited longest
+                lane = min(free, key=lambda lane: (waiting[lane.limit.pk][-1].priority, lane.free_at))
+            else:
+                lane = min(ready, key=lambda lane: lane.free_at)
+                slot_at = lane.free_at
+            if slot_at > horizon:
+                break
+            message = waiting[lane.limit.pk].pop()
+            lane.take(slot_at, message.segments)
+            account.take(slot_at, message.segments)
+            lane.limit.turn = message.campaign_id or 0
+            leases.append(Lease(message.id, attempt, slot_at, lane.limit.pk))
+            if not waiting[lane.limit.pk] or lane.taken >= lane.most:
+                ready.remove(lane)
+        if not leases:
+            return []
+        leased = engine.many(
+            f"UPDATE {TABLE} SET status = 'leased', attempt = %s, slot_at = %s, lease_until = %s"  # noqa: S608 our table
+            " WHERE id = %s AND status = 'queued'",
+            [(attempt, lease.slot_at, lease.slot_at + pacing.LATE_TOLERANCE_SECONDS, lease.id) for lease in leases],
+        )
+        lanes.save([account, *senders])
+        if leased != len(leases):  # somebody moved a row between our read and our write: its slot is void
+            ours = set(TextMessage.objects.filter(status=Status.LEASED, attempt=attempt).values_list("pk", flat=True))
+            leases = [lease for lease in leases if lease.id in ours]
+    return leases
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    id: int
+    priority: int
+    segments: int
+    campaign_id: int | None
+
+
+def _waiting(senders: Sequence[lanes.Timeline], now: float) -> dict[int, list[_Waiting]]:
+    """Per sender, the queued messages that a claim may take, the first one last.
+
+    One index range per sender and running campaign, so that its cost does not grow with what is queued.
+    """
+    found: dict[int, list[_Waiting]] = defaultdict(list)
+    if not senders:
+        return found
+    running = list(Campaign.objects.filter(state=Campaign.State.RUNNING).order_by("pk").values_list("pk", flat=True))
+    ranges = [(lane.limit.pk, campaign, lane.most) for lane in senders for campaign in (None, *running)]
+    for part in engine.chunks(ranges, 100):
+        selects, params = [], []
+        for number, (sender_id, campaign, most) in enumerate(part):
+            of_campaign = "campaign_id IS NULL" if campaign is None else f"campaign_id = {int(campaign)}"
+            selects.append(
+                "SELECT * FROM (SELECT id, priority, segments, campaign_id, sender_id"  # noqa: S608 our table
+                f" FROM {TABLE} WHERE status = 'queued' AND sender_id = %s AND {of_campaign} AND not_before <= %s"
+                f" ORDER BY priority, id LIMIT {int(most)}) AS q{number}"
+            )
+            params += [sender_id, now]
+        for row in engine.rows(" UNION ALL ".join(selects), params):
+            found[row[4]].append(_Waiting(*row[:4]))
+    for lane in senders:
+        found[lane.limit.pk] = _by_turn(found[lane.limit.pk], after=lane.limit.turn)[: lane.most][::-1]
+    return found
+
+
+def _by_turn(messages: list[_Waiting], after: int) -> list[_Waiting]:
+    """By priority; within one priority the campaigns take turns, beginning behind the one served last."""
+    place: Counter[tuple[int, int]] = Counter()
+    keyed = []
+    for message in sorted(messages, key=lambda m: (m.priority, m.id)):
+        campaign = message.campaign_id or 0
+        round_number = place[message.priority, campaign]
+        place[message.priority, campaign] += 1
+        keyed.append(((message.priority, round_number, campaign <= after, campaign), message))
+    return [message for _, message in sorted(keyed, key=lambda pair: pair[0])]
+
+
+# --- gate -----------------------------------------------------------------------------------------------------
+
+
+def gate(leases: Sequence[Lease], clock: Clock) -> list[Submission]:
+    """The last look before the wire, and the commit of `submitting`: what comes back may be written, once.
+
+    Passes what is still leased by this attempt, not suppressed, of a running campaign, not expired, under its
+    sender's daily cap. The rest goes where it belongs: back to the queue, suppressed, cancelled, expired.
+    """
+    held = {lease.id: lease for lease in leases}
+    passed: list[Submission] = []
+    stopped: dict[Status, list[Lease]] = defaultdict(list)
+    with engine.write():
+        now = clock.now()
+        rows = engine.locked(TextMessage.objects.filter(pk__in=list(held), status=Status.LEASED).order_by("pk"))
+        messages = [message for message in rows if message.attempt == held[message.pk].attempt]
+        campaigns = Campaign.objects.in_bulk({m.campaign_id for m in messages if m.campaign_id})
+        senders = Sender.objects.in_bulk({m.sender_id for m in messages})
+        suppressed = suppressions.among(m.to for m in messages)
+        submits: Counter[int] = Counter()
+        for message in messages:
+            lease, sender = held[message.pk], senders[message.sender_id]
+            end = _stop(message, campaigns.get(message.campaign_id), sender, message.to in suppressed, now)
+            if end is None and sender.daily_cap is not None:
+                used = lanes.used_today(sender, now) + submits[sender.pk]
+                end = Status.QUEUED if used >= sender.daily_cap else None
+            if end is not None:
+                stopped[end].append(lease)
+                continue
+            submits[sender.pk] += 1
+            passed.append(Submission(lease, _wire_message(message, now)))
+        _move(stopped.pop(Status.QUEUED, []), Status.QUEUED)
+        for status, ended in stopped.items():
+            _move(ended, status)
+        engine.many(
+            f"UPDATE {TABLE} SET status = 'submitting', submitted_at = slot_at, lease_until = %s"  # noqa: S608 our table
+            " WHERE id = %s AND attempt = %s AND status = 'leased'",
+            [(s.lease.slot_at + SUBMIT_LEASE_SECONDS, s.lease.id, s.lease.attempt) for s in passed],
+        )
+        lanes.count_submits(submits, now)
+    return passed
+
+
+def _stop(
+    message: TextMessage, campaign: Campaign | None, sender: Sender, suppressed: bool, now: float
+) -> Status | None:
+    """Where a message goes that may not be submitted now, or None."""
+    if suppressed:
+        return Status.SUPPRESSED
+    if campaign is not None and campaign.state == Campaign.State.CANCELLED:
+        return Status.CANCELLED
+    if message.expires_at is not None and message.expires_at.timestamp() <= now:
+        return Status.EXPIRED
+    if campaign is not None and campaign.state != Campaign.State.RUNNING:
+        return Status.QUEUED
+    if sender.removed_at is not None or sender.blocked:
+        return Status.QUEUED
+    return None
+
+
+def _wire_message(message: TextMessage, now: float) -> Message:
+    validity = None if message.expires_at is None else int(message.expires_at.timestamp() - now)
+    return Message(
+        text=message.text,
+        sender=message.frm,
+        number=message.to,
+        reference=message.reference,
+        validity_seconds=validity,
+    )
+
+
+def _move(leases: Sequence[Lease], status: Status, *, was: str = "'leased'") -> None:
+    """Moves what these attempts still hold to `status`; nothing of it was on the wire."""
+    engine.many(
+        f"UPDATE {TABLE} SET status = %s, attempt = '', lease_until = NULL, submitted_at = NULL"  # noqa: S608 our table
+        f" WHERE id = %s AND attempt = %s AND status IN ({was})",
+        [(status.value, lease.id, lease.attempt) for lease in leases],
+    )
+
+
+def give_back(leases: Sequence[Lease]) -> None:
+    """Returns leases that will not be used (a drain, a missed slot before the gate). Their slots stay void."""
+    with engine.write():
+        _move(leases, Status.QUEUED)
+
+
+# --- settle ---------------------------------------------------------------------------------------------------
+
+_STILL_OURS = "WHERE id = %s AND attempt = %s AND status IN ('submitting', 'uncertain')"
+
+
+def settle(outcomes: Sequence[Outcome]) -> None:
+    """Writes what the provider said, in one transaction. An outcome may only touch its own attempt."""
+    by_kind: dict[type, list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        by_kind[_kind(outcome.result)].append(outcome)
+    with engine.write():
+        _settle_accepted(by_kind[Accepted])
+        _settle_uncertain(by_kind[errors.Uncertain])
+        _settle_refused(by_kind[errors.Refused])
+        _settle_unavailable(by_kind[errors.Unavailable])
+        _move([o.lease for o in by_kind[Missed]], Status.QUEUED, was="'leased', 'submitting'")
+        for outcome in by_kind[errors.Throttled]:
+            retry_after = getattr(outcome.result, "retry_after", None)
+            until = lanes.throttle(outcome.lease.sender_id, outcome.at, retry_after)
+            _requeue([outcome], until)
+        for outcome in by_kind[errors.SenderProblem]:
+            lanes.block(Sender(pk=outcome.lease.sender_id), _why(outcome))
+        for outcome in by_kind[errors.AccountProblem]:
+            lanes.block(Sender.objects.get(pk=outcome.lease.sender_id).account, _why(outcome))
+        _requeue(by_kind[errors.SenderProblem] + by_kind[errors.AccountProblem], 0.0)
+        for sender_id in {o.lease.sender_id for o in outcomes if _kind(o.result) not in (errors.Uncertain, Missed)}:
+            lanes.heard(sender_id, uncertain=False)
+        for outcome in by_kind[errors.Uncertain]:
+            lanes.heard(outcome.lease.sender_id, uncertain=True)
+
+
+_KINDS = (
+    Accepted,
+    Missed,
+    errors.Throttled,
+    errors.Unavailable,
+    errors.Refused,
+    errors.SenderProblem,
+    errors.AccountProblem,
+)
+
+
+def _kind(result: Accepted | errors.ProviderError | Missed) -> type:
+    """The reaction that a result wants; what nobody can name is uncertain."""
+    return next((kind for kind in _KINDS if isinstance(result, kind)), errors.Uncertain)
+
+
+def _why(outcome: Outcome) -> str:
+    return str(outcome.result)[:200]
+
+
+def _settle_accepted(outcomes: Sequence[Outcome]) -> None:
+    rows = []
+    for outcome in outcomes:
+        accepted = outcome.result
+        assert isinstance(accepted, Accepted)
+        at = engine.moment(datetime.fromtimestamp(outcome.at, UTC))
+        rows.append((accepted.provider_id, at, outcome.lease.id, outcome.lease.attempt))
+    # an early report may have raised the status already; it keeps its rank and gets its provider_id
+    engine.many(
+        f"UPDATE {TABLE} SET status = CASE WHEN status IN ('submitting', 'uncertain') THEN 'accepted' ELSE status END,"  # noqa: S608 our table
+        " provider_id = %s, accepted_at = %s, lease_until = NULL, reason = '', code = CASE WHEN status IN"
+        " ('submitting', 'uncertain', 'accepted') THEN '' ELSE code END WHERE id = %s AND attempt = %s",
+        rows,
+    )
+
+
+def _settle_uncertain(outcomes: Sequence[Outcome]) -> None:
+    engine.many(
+        f"UPDATE {TABLE} SET status = 'uncertain', lease_until = NULL, code = %s, reason = %s {_STILL_OURS}",  # noqa: S608
+        [(_code(o), _why(o), o.lease.id, o.lease.attempt) for o in outcomes],
+    )
+
+
+def _settle_refused(outcomes: Sequence[Outcome]) -> None:
+    engine.many(
+        f"UPDATE {TABLE} SET status = 'refused', lease_until = NULL, code = %s, reason = %s {_STILL_OURS}",  # noqa: S608
+        [(_code(o), _why(o), o.lease.id, o.lease.attempt) for o in outcomes],
+    )
+    opted_out = [o.lease.id for o in outcomes if isinstance(o.result, errors.OptedOut)]
+    for number in TextMessage.objects.filter(pk__in=opted_out).values_list("to", flat=True):
+        suppressions.add(number, suppressions.Reason.PROVIDER, "the provider refused a text: opted out")
+
+
+def _settle_unavailable(outcomes: Sequence[Outcome]) -> None:
+    """It never left: back with a growing delay, the account waits too; after `TRIES_MOST` it has failed."""
+    tries = dict(TextMessage.objects.filter(pk__in=[o.lease.id for o in outcomes]).values_list("pk", "tries"))
+    for outcome in outcomes:
+        tried = tries.get(outcome.lease.id, 0) + 1
+        if tried >= TRIES_MOST:
+            engine.many(
+                f"UPDATE {TABLE} SET status = 'failed', lease_until = NULL, code = %s, reason = %s {_STILL_OURS}",  # noqa: S608
+                [(_code(outcome), _why(outcome), outcome.lease.id, outcome.lease.attempt)],
+            )
+            continue
+        until = outcome.at + min(60.0, 0.25 * 2**tried)
+        _requeue([outcome], until, tries=tried)
+        lanes.hold_account(outcome.lease.sender_id, min(until, outcome.at + 5.0))
+
+
+def _requeue(outcomes: Sequence[Outcome], not_before: float, *, tries: int | None = None) -> None:
+    """A definite no: the message goes back to the queue, not before a moment."""
+    engine.many(
+        f"UPDATE {TABLE} SET status = 'queued', attempt = '', lease_until = NULL, submitted_at = NULL,"  # noqa: S608 our table
+        f" not_before = %s, tries = COALESCE(%s, tries), code = %s, reason = %s {_STILL_OURS}",
+        [(not_before, tries, _code(o), _why(o), o.lease.id, o.lease.attempt) for o in outcomes],
+    )
+
+
+def _code(outcome: Outcome) -> str:
+    return str(getattr(outcome.result, "code", ""))[:40]
+
+
+# --- recovery -------------------------------------------------------------------------------------------------
+
+
+def recover(now: float, *, everything: bool = False) -> tuple[int, int]:
+    """What a dead dispatcher left: `leased` goes back to the queue, `submitting` becomes uncertain, never queued.
+
+    By time; `everything` is for the start of a dispatcher that knows itself to be the only one.
+    Answers (requeued, uncertain).
+    """
+    over = Q() if everything else Q(lease_until__lt=now)
+    if not TextMessage.objects.filter(over, status__in=[Status.LEASED, Status.SUBMITTING]).exists():
+        return 0, 0
+    with engine.write():
+        requeued = TextMessage.objects.filter(over, status=Status.LEASED).update(
+            status=Status.QUEUED, attempt="", lease_until=None
+        )
+        uncertain = TextMessage.objects.filter(over, status=Status.SUBMITTING).update(
+            status=Status.UNCERTAIN, lease_until=None, reason="the dispatcher stopped between the gate and the answer"
+        )
+    if requeued or uncertain:
+        log.info("Recovered: %s requeued, %s uncertain", requeued, uncertain)
+    return requeued, uncertain
+
+
+def is_idle() -> bool:
+    """True when nothing waits for a claim; spares an idle dispatcher the write transaction."""
+    return not TextMessage.objects.filter(status=Status.QUEUED).exists()
+
+
+def expire_reports(after_seconds: float = 72 * 3600) -> int:
+    """Accepted or sent long ago and no final word: unconfirmed. A later report may still raise it."""
+    before = timezone.now().timestamp() - after_seconds
+    silent = TextMessage.objects.filter(status__in=[Status.ACCEPTED, Status.SENT], submitted_at__lt=before)
+    with engine.write():
+        return silent.update(status=Status.UNCONFIRMED, reason="no delivery report within 72 hours")

@@ -1,0 +1,89 @@
+"""What does a delivery report change? The status of its message, upwards only, and what is known about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.utils import timezone
+
+from paceline.sms.messages import DeliveryReport
+from paceline.sms.status import Status, advance
+
+from . import engine, lanes, suppressions
+from .models import Event, TextMessage
+
+
+def apply(reports: Sequence[tuple[Event, DeliveryReport]]) -> list[Event]:
+    """Applies reports in any order and any repetition; answers the events whose message is not known.
+
+    A report finds its message by our reference, else by the provider's id on the same account. Runs inside the
+    caller's transaction.
+    """
+    if not reports:
+        return []
+    references = {report.reference for _, report in reports if report.reference}
+    provider_ids = {report.provider_id for _, report in reports if report.provider_id and not report.reference}
+    by_reference = {
+        message.reference: message
+        for message in engine.locked(TextMessage.objects.filter(reference__in=references).order_by("pk"))
+    }
+    by_provider_id = {
+        (message.sender.account.alias if message.sender else "", message.provider_id): message
+        for message in TextMessage.objects.filter(
+            provider_id__in=provider_ids, direction=TextMessage.Direction.OUTGOING
+        ).select_related("sender__account")
+    }
+    unmatched: list[Event] = []
+    changed: dict[int, tuple[TextMessage, str]] = {}
+    for event, report in reports:
+        message = by_reference.get(report.reference) or by_provider_id.get((event.account, report.provider_id))
+        if message is None:
+            unmatched.append(event)
+            continue
+        changed.setdefault(message.pk, (message, message.status))
+        _raise(message, report)
+    _write([pair for _, pair in sorted(changed.items())])
+    return unmatched
+
+
+def _raise(message: TextMessage, report: DeliveryReport) -> None:
+    """Takes in one report: the status only ever rises, and what was not known is filled in."""
+    before = Status(message.status)
+    after = before if report.status is None else advance(before, report.status)
+    if after is not before:
+        message.status, message.code, message.reason = after, report.code[:40], report.reason[:200]
+        if before is Status.UNCERTAIN and message.sender_id:
+            lanes.heard(message.sender_id, uncertain=False)
+    message.provider_id = message.provider_id or report.provider_id[:64]
+    message.segments = report.segments or message.segments
+    if report.price is not None:
+        message.price, message.currency = report.price, report.currency[:3]
+    if report.opted_out:
+        suppressions.add(message.to, suppressions.Reason.PROVIDER, "a delivery report said: opted out")
+
+
+def _write(changed: Sequence[tuple[TextMessage, str]]) -> None:
+    now = engine.moment(timezone.now())
+    table = TextMessage._meta.db_table
+    price = TextMessage._meta.get_field("price")
+    engine.many(
+        f"UPDATE {table} SET status = %s, code = %s, reason = %s, provider_id = %s, segments = %s, price = %s,"  # noqa: S608
+        " currency = %s, reported_at = %s, lease_until = CASE WHEN status = %s THEN lease_until ELSE NULL END"
+        " WHERE id = %s AND status = %s",
+        [
+            (
+                str(message.status),
+                message.code,
+                message.reason,
+                message.provider_id,
+                message.segments,
+                engine.amount(price, message.price),
+                message.currency,
+                now,
+                str(message.status),
+                message.pk,
+                str(before),
+            )
+            for message, before in changed
+        ],
+    )

@@ -1,0 +1,104 @@
+"""Which sender does a contact hear from? Always the same one; assignment keeps the senders' loads even."""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Sequence
+
+from django.db.models import Count
+from django.utils import timezone
+
+from paceline.sms.status import Status
+
+from . import engine, lanes
+from .models import Account, Contact, Sender, TextMessage
+
+
+def active() -> list[Sender]:
+    """The senders that contacts may be assigned to, by id."""
+    return list(Sender.objects.filter(removed_at=None).select_related("account").order_by("pk"))
+
+
+def add(account: Account, number: str, *, mps: float | None = 1.0, daily_cap: int | None = None) -> tuple[Sender, bool]:
+    """Adds a lane, or opens a removed or blocked one again with these limits. Answers (sender, was it new).
+
+    Contacts without a sender get one at their next campaign.
+    """
+    sender, created = Sender.objects.get_or_create(
+        account=account, number=number, defaults={"mps": mps, "daily_cap": daily_cap}
+    )
+    if not created:
+        if sender.mps != mps:
+            lanes.set_rate(sender, mps, engine.now())
+        Sender.objects.filter(pk=sender.pk).update(daily_cap=daily_cap, removed_at=None, blocked="", uncertain_streak=0)
+        sender.refresh_from_db()
+    _give_lanes()
+    return sender, created
+
+
+def remove(sender: Sender) -> int:
+    """Nothing leaves this sender any more; its contacts and waiting messages go to the others, evenly.
+
+    Answers how many contacts changed their sender. What is on the wire already is not touched. With no sender
+    left they wait, without one, until a sender is added.
+    """
+    Sender.objects.filter(pk=sender.pk).update(removed_at=timezone.now())
+    moved = 0
+    while ids := list(
+        Contact.objects.filter(sender=sender).order_by("pk").values_list("pk", flat=True)[: engine.CHUNK]
+    ):
+        with engine.write():
+            Contact.objects.filter(pk__in=ids).update(sender=None)
+            assign(ids)
+            moved += len(ids)
+    waiting = TextMessage.objects.filter(sender=sender, status__in=[Status.HELD, Status.QUEUED])
+    while ids := list(waiting.order_by("pk").values_list("pk", flat=True)[: engine.CHUNK]):
+        with engine.write():
+            _follow_contacts(ids)
+    return moved
+
+
+def assign(contact_ids: Sequence[int]) -> None:
+    """Gives each of these contacts that has none a sender, the least loaded first: loads differ by one at most.
+
+    Runs inside the caller's transaction.
+    """
+    lanes_ = active()
+    if not lanes_:
+        return
+    homeless = list(Contact.objects.filter(pk__in=contact_ids, sender=None).order_by("pk").values_list("pk", flat=True))
+    if not homeless:
+        return
+    loads = dict(Contact.objects.filter(sender__in=lanes_).order_by().values_list("sender").annotate(count=Count("pk")))
+    heap = [(loads.get(lane.pk, 0), lane.pk) for lane in lanes_]
+    heapq.heapify(heap)
+    chosen: dict[int, list[int]] = defaultdict(list)
+    for contact_id in homeless:
+        load, sender_id = heap[0]
+        chosen[sender_id].append(contact_id)
+        heapq.heapreplace(heap, (load + 1, sender_id))
+    for sender_id, ids in chosen.items():
+        Contact.objects.filter(pk__in=ids, sender=None).update(sender=sender_id)
+
+
+def _follow_contacts(message_ids: Sequence[int]) -> None:
+    """Waiting messages of a removed sender go to their contact's sender now."""
+    moves: dict[int | None, list[int]] = defaultdict(list)
+    pairs = TextMessage.objects.filter(pk__in=message_ids).values_list("pk", "contact__sender")
+    for message_id, sender_id in pairs:
+        moves[sender_id].append(message_id)
+    numbers = dict(Sender.objects.filter(pk__in=[s for s in moves if s]).values_list("pk", "number"))
+    for sender_id, ids in moves.items():
+        TextMessage.objects.filter(pk__in=ids, status__in=[Status.HELD, Status.QUEUED]).update(
+            sender=sender_id, frm=numbers.get(sender_id, "")
+        )
+
+
+def _give_lanes() -> None:
+    """Messages that wait without a lane, because none was left, get one."""
+    homeless = TextMessage.objects.filter(sender=None, status__in=[Status.HELD, Status.QUEUED])
+    while pairs := list(homeless.order_by("pk").values_list("pk", "contact")[: engine.CHUNK]):
+        with engine.write():
+            assign([contact for _, contact in pairs if contact])
+            _follow_contacts([message for message, _ in pairs])

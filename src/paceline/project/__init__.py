@@ -1,0 +1,1 @@
+"""The product: settings, URLs, the processes and the command line."""

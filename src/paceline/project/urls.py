@@ -1,0 +1,7 @@
+"""Which door is where?"""
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("webhooks/", include("paceline.webhooks.urls")),
+]

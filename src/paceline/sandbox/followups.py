@@ -1,0 +1,133 @@
+"""What follows an accepted message? Its delivery reports, and what its recipient answers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from . import callbacks, vonage
+from .behaviour import Behaviour, Ending, Forgery, Plan
+from .book import FINAL, SUBMITTED, Book
+from .callbacks import Letter, Postbox
+from .ledger import Accept
+from .vonage import Account
+
+DUPLICATE_SECONDS = 0.1
+"""How long after the first copy of a report its duplicate comes."""
+
+
+class Followups:
+    """Sends what the book says is owed, and enters it when it is taken. Made inside a running loop."""
+
+    def __init__(self, behaviour: Behaviour, account: Account, book: Book, status_url: str, inbound_url: str) -> None:
+        self.behaviour = behaviour
+        self._account = account
+        self._book = book
+        self._status_url = status_url
+        self._inbound_url = inbound_url
+        self._client = callbacks.session()
+        self._postboxes: dict[str, Postbox] = {}
+
+    def resume(self) -> None:
+        """Takes up everything that was owed when the carrier last stopped."""
+        for accept in self._book.unreported():
+            self.report(accept, self.behaviour.plan(accept.key, accept.number))
+        for line in list(self._book.owed_replies.values()):
+            self.reply(line)
+
+    async def close(self) -> None:
+        for postbox in self._postboxes.values():
+            await postbox.close()
+        await self._client.close()
+
+    def report(self, accept: Accept, plan: Plan) -> list[asyncio.Task[None]]:
+        """Has the reports sent that are owed for a message. Early ones leave now: their tasks are returned."""
+        owed = self._book.owed(accept.provider_id)
+        url = accept.webhook_url or self._status_url
+        if not owed or not url:
+            return []
+        postbox = self._postbox(url)
+        if plan.forged:
+            postbox.put(accept.at + plan.final, self._forged(accept, plan.forged))
+        early = []
+        reports = ((SUBMITTED, None, accept.at + plan.submitted), (FINAL, plan.ending, accept.at + plan.final))
+        for kind, ending, due in reports:
+            if not owed & kind:
+                continue
+            if plan.early:
+                early.append(postbox.send(self._report(accept, ending, due)))
+            else:
+                postbox.put(due, self._report(accept, ending, due))
+            if plan.duplicated:
+                postbox.put(max(due, time.time()) + DUPLICATE_SECONDS, self._report(accept, ending, due))
+        return early
+
+    def reply_line(self, accept: Accept, plan: Plan) -> dict[str, Any] | None:
+        """The log's line for what the recipient will answer, if anything. A number says STOP once, and then no more."""
+        if not self._inbound_url or accept.number in self._book.stopped:
+            return None
+        reply = self.behaviour.reply(accept.key, accept.number)
+        if not reply:
+            return None
+        return {
+            "event": "reply",
+            "at": accept.at,
+            "due": accept.at + plan.final + reply.delay,
+            "provider_id": str(uuid.uuid4()),
+            "reference": accept.reference,
+            "from": accept.number,
+            "to": accept.sender,
+            "text": reply.text,
+            "stop": reply.stop,
+        }
+
+    def reply(self, line: Mapping[str, Any]) -> None:
+        """Has a reply sent that the log has a line for."""
+        if not self._inbound_url:
+            return
+
+        def write() -> tuple[bytes, Mapping[str, str]]:
+            body = vonage.inbound(line["provider_id"], line["from"], line["to"], line["text"], line["due"])
+            return body, vonage.signed(body, self._account, time.time())
+
+        replied = {"event": "replied", "provider_id": line["provider_id"]}
+        self._postbox(self._inbound_url).put(line["due"], Letter(write, self._enters(replied)))
+
+    def _report(self, accept: Accept, ending: Ending | None, happened_at: float) -> Letter:
+        def write() -> tuple[bytes, Mapping[str, str]]:
+            body = vonage.report(accept, ending, happened_at)
+            return body, vonage.signed(body, self._account, time.time())
+
+        status, code, _ = vonage.ENDINGS[ending] if ending else (vonage.SUBMITTED, "", "")
+        reported = {"event": "reported", "provider_id": accept.provider_id, "reference": accept.reference}
+        return Letter(write, self._enters({**reported, "status": status, "code": code, "final": ending is not None}))
+
+    def _forged(self, accept: Accept, forgery: Forgery) -> Letter:
+        """A lie that a receiver would act on if it believed it: the recipient has opted out."""
+
+        def write() -> tuple[bytes, Mapping[str, str]]:
+            body = vonage.report(accept, Ending.OPTED_OUT, time.time())
+            return body, vonage.signed(body, self._account, time.time(), forgery)
+
+        def answered(status: int) -> None:
+            line = {"event": "forged", "at": time.time(), "provider_id": accept.provider_id}
+            self._book.enter({**line, "forgery": forgery.value, "answer": status})
+
+        return Letter(write, answered, once=True)
+
+    def _enters(self, line: Mapping[str, Any]) -> Callable[[int], None]:
+        """Enters the line, stamped, as soon as the callback is taken."""
+
+        def answered(status: int) -> None:
+            if 200 <= status < 300:
+                self._book.enter({**line, "at": time.time()})
+
+        return answered
+
+    def _postbox(self, url: str) -> Postbox:
+        if url not in self._postboxes:
+            self._postboxes[url] = Postbox(url, self._client)
+        return self._postboxes[url]
