@@ -1,4 +1,4 @@
-"""What must every HTTP provider keep? Subclass `ProviderContract`, say how the provider's side talks, inherit the cases.
+"""What must every HTTP provider keep? Subclass `ProviderContract` and say how the provider's side talks.
 
     class TestVonageContract(ProviderContract):
         provider = Vonage(api_key=..., ...)

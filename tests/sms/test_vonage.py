@@ -15,7 +15,6 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from provider_contract import NOW, NUMBER, SENDER, ProviderContract
 
 from paceline.sms.errors import (
     AccountProblem,
@@ -30,6 +29,8 @@ from paceline.sms.messages import Message, Response, WebhookRequest
 from paceline.sms.providers import load
 from paceline.sms.providers.vonage import Vonage
 from paceline.sms.status import Status
+
+from .provider_contract import NOW, NUMBER, SENDER, ProviderContract
 
 SECRET = "canary-signature-secret-of-32-bytes"
 BASIC = {"api_key": "abcd1234", "api_secret": "canary-api-secret"}
@@ -451,8 +452,10 @@ def test_without_a_signature_secret_every_webhook_is_rejected():
 
 @pytest.mark.parametrize(
     "authorization",
-    ["", "Bearer", "Bearer ", "Bearer a", "Bearer a.b", "Bearer a.b.c", "Bearer a.b.c.d", "Bearer ..", "Bearer é.é.é"]
-    + ["Basic YTpi", "Bearer " + "a" * 9000 + ".b.c", "Bearer \ud800.b.c"],
+    [
+        *("", "Bearer", "Bearer ", "Bearer a", "Bearer a.b", "Bearer a.b.c", "Bearer a.b.c.d", "Bearer .."),
+        *("Basic YTpi", "Bearer é.é.é", "Bearer \ud800.b.c", "Bearer " + "a" * 9000 + ".b.c"),
+    ],
 )
 def test_header_that_is_no_token_is_rejected(authorization):
     """Whatever it holds."""
@@ -477,19 +480,17 @@ def test_report_carries_everything_that_vonage_says():
 
 
 REJECTED = {
-    Status.EXPIRED: ["1360"],
-    Status.UNCONFIRMED: ["1330", "1340", "1350", "1370", "1380", "1381", "1382"],
-    Status.UNDELIVERED: ["1170", "1180", "1190", "1200", "1220", "1230", "1240", "1241", "1250", "1251", "1260"]
-    + ["1270", "1280", "1282", "1290", "1300", "1310"],
-    Status.REFUSED: ["1000", "1010", "1050", "1060", "1120", "1160", "1210", "1320", "1331", "1420", "1430", "1460"]
-    + ["1470", "1482", "1483", "7777"],
+    Status.EXPIRED: "1360",
+    Status.UNCONFIRMED: "1330 1340 1350 1370 1380 1381 1382",
+    Status.UNDELIVERED: "1170 1180 1190 1200 1220 1230 1240 1241 1250 1251 1260 1270 1280 1282 1290 1300 1310",
+    Status.REFUSED: "1000 1010 1050 1060 1120 1160 1210 1320 1331 1420 1430 1460 1470 1482 1483 7777",
 }
 
 
 @pytest.mark.parametrize(("status", "codes"), REJECTED.items())
 def test_rejected_is_told_apart_by_its_code(status, codes):
     """One word for four fates. The code may be text or a number, in v1's place or in v0.1's."""
-    for code in codes:
+    for code in codes.split():
         v01 = {"error": {"code": int(code), "reason": "…"}, "to": {"type": "sms", "number": "12125550123"}}
         for fields in (
             status_callback("rejected", code),
@@ -585,8 +586,14 @@ def test_inbound_text():
 
 @pytest.mark.parametrize(
     ("wire", "ours"),
-    [("12125550123", "+12125550123"), ("+12125550123", "+12125550123"), (12125550123, "+12125550123")]
-    + [("12345", "12345"), ("PACELINE", "PACELINE"), ("0123456789", "0123456789")],
+    [
+        ("12125550123", "+12125550123"),
+        ("+12125550123", "+12125550123"),
+        (12125550123, "+12125550123"),
+        ("12345", "12345"),
+        ("PACELINE", "PACELINE"),
+        ("0123456789", "0123456789"),
+    ],
 )
 def test_only_numbers_gain_a_plus(wire, ours):
     """Short codes and names stay as they are."""

@@ -1,7 +1,5 @@
 """What every page shows about the installation."""
 
-from django.conf import settings
-
 
 def environment(request):
     return {}

@@ -37,7 +37,7 @@ def create(
     name: str,
     text: str,
     *,
-    list: ContactList | None = None,  # noqa: A002 the field's word
+    list: ContactList | None = None,
     numbers: Sequence[str] = (),
     sender: Sender | None = None,
     batch_size: int | None = None,
@@ -139,7 +139,7 @@ def cancel(campaign: Campaign) -> Campaign:
     _switch(
         campaign,
         "cancelled",
-        {state: State.CANCELLED for state in (State.DRAFT, State.SCHEDULED, State.RUNNING, State.PAUSED)},
+        dict.fromkeys((State.DRAFT, State.SCHEDULED, State.RUNNING, State.PAUSED), State.CANCELLED),
         finished_at=timezone.now(),
     )
     while fan_out(campaign) or sweep(campaign):

@@ -272,6 +272,11 @@ _LATIN_BY_REGION = {
 }
 """What Windows programs write there when they do not write UTF-8; cp1252 elsewhere."""
 
+_CODE_PAGES = [*(f"cp125{n}" for n in range(9)), "cp874", "cp932", "cp949", "gb18030", "big5"]
+"""Those in which spreadsheets save CSV."""
+
+_ADJACENT = re.compile(rb"[\x80-\xff]{2}")
+
 _NO_CP1252 = re.compile(r"[^\W\d_][£¥¯³¹¼¾]|[£¥¯¾][^\W\d_]")
 """Signs of cp1252 inside a word: in the code pages that it is taken for, they are letters."""
 
@@ -318,22 +323,24 @@ def _guess(path: Path, region: str | None) -> str:
                 if len(telling) > _GUESS_BYTES:
                     break
     sample = bytes(telling[:_GUESS_BYTES])
-    guess = "cp1252"
+    usual = next((page for page, places in _LATIN_BY_REGION.items() if region in places), "cp1252")
+    text = sample.decode(usual, "replace")
+    fits = "\ufffd" not in text and not (usual == "cp1252" and _NO_CP1252.search(text))
+    # Accents stand alone among ASCII letters; other scripts hardly ever do. And no statistics of a few names tell one
+    # Latin code page from another, so unless the bytes forbid it we take the one that is usual in the country.
+    if fits and not _ADJACENT.search(sample):
+        return usual
+    guess = _likeliest(sample)
+    return usual if fits and _is_latin(sample.decode(guess, "replace")) else guess
+
+
+def _likeliest(sample: bytes) -> str:
     try:
         from charset_normalizer import from_bytes
     except ImportError:  # an optional dependency
-        pass
-    else:
-        best = from_bytes(sample).best()
-        guess = best.encoding if best else guess
-    # The Latin code pages differ in a few accents, and no statistics of a few names tells them apart: unless the bytes
-    # forbid it, we take what is usual in the country.
-    if _is_latin(sample.decode(guess, "replace")):
-        usual = next((page for page, places in _LATIN_BY_REGION.items() if region in places), "cp1252")
-        text = sample.decode(usual, "replace")
-        if "\ufffd" not in text and not (usual == "cp1252" and _NO_CP1252.search(text)):
-            return usual
-    return guess
+        return "cp1252"
+    best = from_bytes(sample, cp_isolation=_CODE_PAGES).best()
+    return best.encoding if best else "cp1252"
 
 
 def _is_latin(text: str) -> bool:

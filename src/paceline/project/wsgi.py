@@ -2,8 +2,11 @@
 
 import os
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "paceline.project.settings")
+from paceline.project import lifeline
 
-from django.core.wsgi import get_wsgi_application
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "paceline.project.settings")
+lifeline.tie()
+
+from django.core.wsgi import get_wsgi_application  # noqa: E402
 
 application = get_wsgi_application()

@@ -3,9 +3,10 @@
 import django.core.validators
 import django.db.models.deletion
 import django.utils.timezone
+from django.db import migrations, models
+
 import paceline.sms.messages
 import paceline.sms.status
-from django.db import migrations, models
 
 
 class Migration(migrations.Migration):

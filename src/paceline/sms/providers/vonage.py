@@ -400,7 +400,7 @@ def _http_date(value: str) -> float:
 def _verified_claims(authorization: str, secret: bytes) -> dict[str, Any]:
     """The claims of a Bearer token that `secret` signed with HS256, and with nothing else (RFC 7515, 7518)."""
     scheme, _, token = authorization.partition(" ")
-    parts = token.strip().split(".")
+    parts = token.split(".")
     _require(
         scheme.lower() == "bearer" and len(parts) == 3 and token.isascii() and len(token) <= LONGEST_TOKEN,
         "it carries no signed token",

@@ -1,0 +1,75 @@
+"""How does a person watch long work in a terminal? A bar with rate and ETA; a plain line now and then in a log."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from paceline.messaging.progress import Progress
+
+LINE_EVERY_SECONDS = 10.0
+
+
+@contextlib.contextmanager
+def progress_bar(name: str) -> Iterator[Callable[[Progress], None]]:
+    """Gives a function that shows a campaign's progress on stderr."""
+    if sys.stderr.isatty():
+        with _live(name) as show:
+            yield show
+        return
+    shown_at = 0.0
+
+    def line(progress: Progress) -> None:
+        nonlocal shown_at
+        if time.monotonic() - shown_at >= LINE_EVERY_SECONDS or progress.state != "running":
+            shown_at = time.monotonic()
+            print(in_words(progress), file=sys.stderr)  # noqa: T201
+
+    yield line
+
+
+@contextlib.contextmanager
+def _live(name: str) -> Iterator[Callable[[Progress], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[words]}"))
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(name, total=1.0, words="")
+
+        def show(progress: Progress) -> None:
+            bar.update(task, completed=progress.done, words=_words(progress))
+
+        yield show
+
+
+def in_words(progress: Progress) -> str:
+    """One line: name, state, share, counts, rate against limit, ETA."""
+    return f"{progress.name}  {progress.state}  {progress.done:.0%}  {_words(progress)}"
+
+
+def _words(progress: Progress) -> str:
+    words = [f"{progress.submitted}/{progress.total}", f"{progress.rate:.1f}/s"]
+    if progress.limit:
+        words[-1] += f" (limit {progress.limit:g})"
+    if progress.eta_seconds is not None:
+        words.append(f"ETA {duration(progress.eta_seconds)}")
+    for status in ("delivered", "uncertain", "refused", "undelivered", "failed", "suppressed", "cancelled"):
+        if progress.counts.get(status):
+            words.append(f"{progress.counts[status]} {status}")
+    return "  ".join(words)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the two units that people read: 45 s, 2 min 30 s, 3 h 20 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
