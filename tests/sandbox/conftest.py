@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -151,15 +152,10 @@ def get(url: str) -> Answered:
 
 
 @pytest.fixture
-def client() -> Any:
+def client() -> SimpleNamespace:
     """The helpers of this module, by name."""
 
-    class Client:
-        pass
-
-    for each in (body, basic, submit, get):
-        setattr(Client, each.__name__, staticmethod(each))
-    return Client
+    return SimpleNamespace(body=body, basic=basic, submit=submit, get=get)
 
 
 @pytest.fixture

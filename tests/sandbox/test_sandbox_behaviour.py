@@ -9,11 +9,12 @@ from paceline.sandbox.behaviour import FAULTS, Answer, Behaviour, Ending
 REFERENCES = [f"{n:032x}" for n in range(4000)]
 NUMBERS = [f"+1{200 + n // 100}55501{n % 100:02}" for n in range(4000)]
 
-BUSY = dict(
-    throttle=0.06, reset=0.04, error=0.03, accept_reset=0.06, accept_hang=0.04, accept_error=0.04, latency=0.05,
-    undelivered=0.1, opted_out=0.02, early=0.1, late=0.1, duplicated=0.2, reordered=0.2, missing=0.05, forged=0.05,
-    replies=0.3, stops=0.05, refused=0.02,
-)  # fmt: skip
+BUSY = {
+    "throttle": 0.06, "reset": 0.04, "error": 0.03, "accept_reset": 0.06, "accept_hang": 0.04,
+    "accept_error": 0.04, "latency": 0.05, "undelivered": 0.1, "opted_out": 0.02, "early": 0.1, "late": 0.1,
+    "duplicated": 0.2, "reordered": 0.2, "missing": 0.05, "forged": 0.05, "replies": 0.3, "stops": 0.05,
+    "refused": 0.02,
+}  # fmt: skip
 
 
 def everything(behaviour: Behaviour) -> list[object]:

@@ -291,6 +291,7 @@ def test_application_signs_a_token_and_uses_it_again(kind, tmp_path, monkeypatch
     ("answer", "reaction", "code"),
     [
         (problem(400, "1430"), Refused, "1430"),
+        (problem(400, "1420"), Refused, "1420"),
         (problem(401, "unathorized"), AccountProblem, "unathorized"),
         (problem(401, "1430"), AccountProblem, "1430"),
         (problem(402, "low-balance"), AccountProblem, "low-balance"),

@@ -1,0 +1,1 @@
+"""The door that programs knock on: Django REST framework, and nothing of it anywhere else."""

@@ -1,4 +1,4 @@
-"""How does one dispatcher run beside the web server on one data folder? Alone, by a file lock; recovering at its start."""
+"""How does one dispatcher run on one data folder? Alone, by a file lock; at its start it recovers."""
 
 from __future__ import annotations
 
@@ -53,17 +53,19 @@ def run(
     *,
     until: Callable[[], bool] | None = None,
     patience_seconds: float = 5.0,
-    wire_log: bool = True,
+    only_direct: bool = False,
 ) -> None:
     """Dispatches until SIGTERM or Ctrl-C (drains; the second time it stops at once), or until `until` says so.
+
+    `only_direct` sends texts of no campaign and does no chores: for a command that wants one text out.
 
     Raises `AlreadyRunning`. At the start it requeues what is leased and marks what is submitting uncertain.
     """
     with only_one(data_dir, patience_seconds):
         outbox.recover(0.0, everything=True)
-        log = WireLog(data_dir / WIRE_LOG if wire_log else None)
+        log = WireLog(data_dir / WIRE_LOG)
         try:
-            _runner()(_main(log, until))
+            _runner()(_main(Dispatcher(wire_log=log, only_direct=only_direct), until))
         finally:
             log.close()
 
@@ -76,9 +78,8 @@ def _runner() -> Callable[..., None]:
     return uvloop.run
 
 
-async def _main(wire_log: WireLog, until: Callable[[], bool] | None) -> None:
+async def _main(dispatcher: Dispatcher, until: Callable[[], bool] | None) -> None:
     sys.setswitchinterval(0.001)  # the chores' thread must not hold up a slot
-    dispatcher = Dispatcher(wire_log=wire_log)
     loop = asyncio.get_running_loop()
     signals = 0
 

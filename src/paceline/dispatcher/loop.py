@@ -53,6 +53,7 @@ class Dispatcher:
         provider: Callable[[str], Provider] = accounts.provider,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: random.Random | None = None,
+        only_direct: bool = False,
     ) -> None:
         self.clock = clock or Clock()
         self._transport = transport or AsyncTransport()
@@ -60,6 +61,7 @@ class Dispatcher:
         self._provider = provider
         self._sleep = sleep
         self._rng = rng or random.Random()  # noqa: S311 jitter, not a secret
+        self._only_direct = only_direct
         self._lead = 0.0
         self._leases: list[tuple[float, int, Lease, Provider]] = []
         self._outcomes: list[Outcome] = []
@@ -92,7 +94,7 @@ class Dispatcher:
                 await self._drain()
                 await settling
         for thread in (self._lane_thread, self._chore_thread):
-            thread.submit(connection.close).result()
+            thread.submit(lambda: connection.close()).result()  # each thread has a connection of its own
             thread.shutdown()
 
     async def _drain(self) -> None:
@@ -112,7 +114,8 @@ class Dispatcher:
             try:
                 for account_id, provider in await self._on(self._lane_thread, self._accounts):
                     leases = await self._on(
-                        self._lane_thread, partial(outbox.claim, account_id, self.clock, lead=self._lead)
+                        self._lane_thread,
+                        partial(outbox.claim, account_id, self.clock, lead=self._lead, only_direct=self._only_direct),
                     )
                     for lease in leases:
                         heapq.heappush(self._leases, (lease.slot_at, lease.id, lease, provider))
@@ -223,7 +226,7 @@ class Dispatcher:
 
     async def _chore_loop(self) -> None:
         chores = Chores(self.clock)
-        while not self._stopping.is_set():
+        while not (self._stopping.is_set() or self._only_direct):
             try:
                 step = await self._on(self._chore_thread, chores.round)
             except DatabaseError as error:
@@ -247,5 +250,5 @@ class Dispatcher:
     async def _database_is_away(self, verb: str, error: DatabaseError) -> None:
         log.error("%s: the database did not answer (%s); trying again", verb, type(error).__name__)
         for thread in (self._lane_thread, self._chore_thread):
-            await self._on(thread, connection.close_if_unusable_or_obsolete)
+            await self._on(thread, lambda: connection.close_if_unusable_or_obsolete())
         await self._sleep(DATABASE_RETRY_SECONDS * (0.5 + self._rng.random()))

@@ -45,7 +45,7 @@ def create(
     scheduled_at: datetime | None = None,
     expires_at: datetime | None = None,
 ) -> Campaign:
-    """A draft for a list, for E.164 `numbers`, or both. Raises `CampaignError` or `TemplateError`; nothing is half-made."""
+    """A draft for a list, for E.164 `numbers`, or both. Raises `CampaignError` or `TemplateError`, and makes nothing then."""
     if not text.strip():
         raise CampaignError("The text is empty; write something to send")
     templates.parse(text)
@@ -119,7 +119,7 @@ def check(campaign: Campaign) -> list[str]:
             lacking += sum(len(intake.numbers) for intake in campaign.intakes.all())
         if lacking:
             problems.append(
-                f'{lacking} recipients have no "{name}"; fill it in, or write {{{{ {name}|default("…") }}}} in the text.'
+                f'{lacking} recipients have no "{name}"; fill it in, or write {{{{ {name}|default("…") }}}} instead.'
             )
     return problems
 
@@ -300,10 +300,10 @@ def release(campaign: Campaign, now: float) -> int:
                 queued.append((text, segments(text).count, message_id))
         table = TextMessage._meta.db_table
         engine.many(
-            f"UPDATE {table} SET status = 'queued', text = %s, segments = %s WHERE id = %s AND status = 'held'",  # noqa: S608
+            f"UPDATE {table} SET status = 'queued', text = %s, segments = %s WHERE id = %s AND status = 'held'",
             queued,
         )
-        engine.many(f"UPDATE {table} SET status = %s, reason = %s WHERE id = %s AND status = 'held'", ended)  # noqa: S608
+        engine.many(f"UPDATE {table} SET status = %s, reason = %s WHERE id = %s AND status = 'held'", ended)
         if campaign.batch_size is not None and held:
             Campaign.objects.filter(pk=campaign.pk).update(tranche_left=left - len(queued))
     return len(held)

@@ -1,4 +1,4 @@
-"""How do people come into a list? From a sheet of numbers, streamed in short transactions; nobody is dropped silently."""
+"""How do people come into a list? From a sheet of numbers, in short transactions; nobody is dropped silently."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def apply_due(now: float) -> int:
                 inbox.receive(event, item)
     with engine.write():
         engine.many(
-            f"UPDATE {Event._meta.db_table} SET next_try_at = %s, tries = %s, outcome = %s WHERE id = %s",  # noqa: S608
+            f"UPDATE {Event._meta.db_table} SET next_try_at = %s, tries = %s, outcome = %s WHERE id = %s",
             [(event.next_try_at, event.tries, event.outcome[:200], event.pk) for event in due],
         )
     return len(due)

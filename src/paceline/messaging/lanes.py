@@ -70,8 +70,10 @@ def timeline(limit: Limit, now: float, horizon: float, most: int) -> Timeline:
     step = pacing.interval(rate(limit, now))
     longest = step * (SEGMENTS_MOST if limit.unit == Limit.Unit.SEGMENT else 1)
     free_at = pacing.clamp(limit.next_free_at, now, longest, pacing.LOOKAHEAD_SECONDS + LEAD_MOST_SECONDS)
-    if limit.next_free_at is not None and free_at != limit.next_free_at:
-        log.warning("The clock was stepped back: %s %s starts as just used", type(limit).__name__, limit.pk)
+    if free_at != limit.next_free_at:
+        if limit.next_free_at is not None:
+            log.warning("The clock was stepped back: %s %s starts as just used", type(limit).__name__, limit.pk)
+        type(limit)._default_manager.filter(pk=limit.pk).update(next_free_at=free_at)
     if limit.backoff_until <= now + BACKOFF_MOST_SECONDS:
         free_at = max(free_at, limit.backoff_until)
     if step:

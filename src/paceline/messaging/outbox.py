@@ -89,18 +89,19 @@ def queue_text(text: str, sender: Sender, number: str, *, priority: int = PRIORI
 # --- claim ----------------------------------------------------------------------------------------------------
 
 
-def claim(account_id: int, clock: Clock, *, lead: float = 0.0) -> list[Lease]:
+def claim(account_id: int, clock: Clock, *, lead: float = 0.0, only_direct: bool = False) -> list[Lease]:
     """Leases the account's due messages, each with a slot reserved on every limit that it passes.
 
     In slot order over all lanes, at most `CLAIM_MOST` and nothing beyond now + 500 ms; by priority first, between
-    campaigns of one priority by turn. `lead` seconds are what the caller needs from here to the wire.
+    campaigns of one priority by turn. `lead` seconds are what the caller needs from here to the wire; `only_direct`
+    leaves campaigns alone.
     """
     attempt = new_reference()
     with engine.write():
         now = clock.sync() + min(lead, lanes.LEAD_MOST_SECONDS)
         horizon = now + pacing.LOOKAHEAD_SECONDS
         account, senders = lanes.open_timelines(account_id, now, horizon, CLAIM_MOST)
-        waiting = _waiting(senders, now)
+        waiting = _waiting(senders, now, [] if only_direct else _running())
         leases = []
         ready = [lane for lane in senders if waiting[lane.limit.pk]]
         while account and ready and len(leases) < CLAIM_MOST:
@@ -123,7 +124,7 @@ def claim(account_id: int, clock: Clock, *, lead: float = 0.0) -> list[Lease]:
         if not leases:
             return []
         leased = engine.many(
-            f"UPDATE {TABLE} SET status = 'leased', attempt = %s, slot_at = %s, lease_until = %s"  # noqa: S608 our table
+            f"UPDATE {TABLE} SET status = 'leased', attempt = %s, slot_at = %s, lease_until = %s"
             " WHERE id = %s AND status = 'queued'",
             [(attempt, lease.slot_at, lease.slot_at + pacing.LATE_TOLERANCE_SECONDS, lease.id) for lease in leases],
         )
@@ -142,7 +143,11 @@ class _Waiting:
     campaign_id: int | None
 
 
-def _waiting(senders: Sequence[lanes.Timeline], now: float) -> dict[int, list[_Waiting]]:
+def _running() -> list[int]:
+    return list(Campaign.objects.filter(state=Campaign.State.RUNNING).order_by("pk").values_list("pk", flat=True))
+
+
+def _waiting(senders: Sequence[lanes.Timeline], now: float, running: Sequence[int]) -> dict[int, list[_Waiting]]:
     """Per sender, the queued messages that a claim may take, the first one last.
 
     One index range per sender and running campaign, so that its cost does not grow with what is queued.
@@ -150,14 +155,13 @@ def _waiting(senders: Sequence[lanes.Timeline], now: float) -> dict[int, list[_W
     found: dict[int, list[_Waiting]] = defaultdict(list)
     if not senders:
         return found
-    running = list(Campaign.objects.filter(state=Campaign.State.RUNNING).order_by("pk").values_list("pk", flat=True))
     ranges = [(lane.limit.pk, campaign, lane.most) for lane in senders for campaign in (None, *running)]
     for part in engine.chunks(ranges, 100):
         selects, params = [], []
         for number, (sender_id, campaign, most) in enumerate(part):
             of_campaign = "campaign_id IS NULL" if campaign is None else f"campaign_id = {int(campaign)}"
             selects.append(
-                "SELECT * FROM (SELECT id, priority, segments, campaign_id, sender_id"  # noqa: S608 our table
+                "SELECT * FROM (SELECT id, priority, segments, campaign_id, sender_id"
                 f" FROM {TABLE} WHERE status = 'queued' AND sender_id = %s AND {of_campaign} AND not_before <= %s"
                 f" ORDER BY priority, id LIMIT {int(most)}) AS q{number}"
             )
@@ -216,7 +220,7 @@ def gate(leases: Sequence[Lease], clock: Clock) -> list[Submission]:
         for status, ended in stopped.items():
             _move(ended, status)
         engine.many(
-            f"UPDATE {TABLE} SET status = 'submitting', submitted_at = slot_at, lease_until = %s"  # noqa: S608 our table
+            f"UPDATE {TABLE} SET status = 'submitting', submitted_at = slot_at, lease_until = %s"
             " WHERE id = %s AND attempt = %s AND status = 'leased'",
             [(s.lease.slot_at + SUBMIT_LEASE_SECONDS, s.lease.id, s.lease.attempt) for s in passed],
         )
@@ -255,7 +259,7 @@ def _wire_message(message: TextMessage, now: float) -> Message:
 def _move(leases: Sequence[Lease], status: Status, *, was: str = "'leased'") -> None:
     """Moves what these attempts still hold to `status`; nothing of it was on the wire."""
     engine.many(
-        f"UPDATE {TABLE} SET status = %s, attempt = '', lease_until = NULL, submitted_at = NULL"  # noqa: S608 our table
+        f"UPDATE {TABLE} SET status = %s, attempt = '', lease_until = NULL, submitted_at = NULL"
         f" WHERE id = %s AND attempt = %s AND status IN ({was})",
         [(status.value, lease.id, lease.attempt) for lease in leases],
     )
@@ -327,7 +331,7 @@ def _settle_accepted(outcomes: Sequence[Outcome]) -> None:
         rows.append((accepted.provider_id, at, outcome.lease.id, outcome.lease.attempt))
     # an early report may have raised the status already; it keeps its rank and gets its provider_id
     engine.many(
-        f"UPDATE {TABLE} SET status = CASE WHEN status IN ('submitting', 'uncertain') THEN 'accepted' ELSE status END,"  # noqa: S608 our table
+        f"UPDATE {TABLE} SET status = CASE WHEN status IN ('submitting', 'uncertain') THEN 'accepted' ELSE status END,"
         " provider_id = %s, accepted_at = %s, lease_until = NULL, reason = '', code = CASE WHEN status IN"
         " ('submitting', 'uncertain', 'accepted') THEN '' ELSE code END WHERE id = %s AND attempt = %s",
         rows,
@@ -336,14 +340,14 @@ def _settle_accepted(outcomes: Sequence[Outcome]) -> None:
 
 def _settle_uncertain(outcomes: Sequence[Outcome]) -> None:
     engine.many(
-        f"UPDATE {TABLE} SET status = 'uncertain', lease_until = NULL, code = %s, reason = %s {_STILL_OURS}",  # noqa: S608
+        f"UPDATE {TABLE} SET status = 'uncertain', lease_until = NULL, code = %s, reason = %s {_STILL_OURS}",
         [(_code(o), _why(o), o.lease.id, o.lease.attempt) for o in outcomes],
     )
 
 
 def _settle_refused(outcomes: Sequence[Outcome]) -> None:
     engine.many(
-        f"UPDATE {TABLE} SET status = 'refused', lease_until = NULL, code = %s, reason = %s {_STILL_OURS}",  # noqa: S608
+        f"UPDATE {TABLE} SET status = 'refused', lease_until = NULL, code = %s, reason = %s {_STILL_OURS}",
         [(_code(o), _why(o), o.lease.id, o.lease.attempt) for o in outcomes],
     )
     opted_out = [o.lease.id for o in outcomes if isinstance(o.result, errors.OptedOut)]
@@ -358,7 +362,7 @@ def _settle_unavailable(outcomes: Sequence[Outcome]) -> None:
         tried = tries.get(outcome.lease.id, 0) + 1
         if tried >= TRIES_MOST:
             engine.many(
-                f"UPDATE {TABLE} SET status = 'failed', lease_until = NULL, code = %s, reason = %s {_STILL_OURS}",  # noqa: S608
+                f"UPDATE {TABLE} SET status = 'failed', lease_until = NULL, code = %s, reason = %s {_STILL_OURS}",
                 [(_code(outcome), _why(outcome), outcome.lease.id, outcome.lease.attempt)],
             )
             continue
@@ -370,7 +374,7 @@ def _settle_unavailable(outcomes: Sequence[Outcome]) -> None:
 def _requeue(outcomes: Sequence[Outcome], not_before: float, *, tries: int | None = None) -> None:
     """A definite no: the message goes back to the queue, not before a moment."""
     engine.many(
-        f"UPDATE {TABLE} SET status = 'queued', attempt = '', lease_until = NULL, submitted_at = NULL,"  # noqa: S608 our table
+        f"UPDATE {TABLE} SET status = 'queued', attempt = '', lease_until = NULL, submitted_at = NULL,"
         f" not_before = %s, tries = COALESCE(%s, tries), code = %s, reason = %s {_STILL_OURS}",
         [(not_before, tries, _code(o), _why(o), o.lease.id, o.lease.attempt) for o in outcomes],
     )

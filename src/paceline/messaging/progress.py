@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Max
+from django.db.models.functions import Floor
 
 from paceline.sms import pacing
 from paceline.sms.status import HANDOVERS, RANK, UNFINISHED, Status
@@ -15,6 +17,7 @@ from . import engine, lanes
 from .models import Campaign, Sender, TextMessage
 
 RATE_WINDOW_SECONDS = 10.0
+STILL_SECONDS = 15.0  # a running campaign that submits nothing for so long needs an explanation
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +129,117 @@ def _eta(campaign: Campaign, shares: list[SenderShare], waiting: int, limit: flo
     if campaign.batch_size and waiting:
         seconds += campaign.delay_period * (max(0, waiting - campaign.tranche_left) // campaign.batch_size)
     return round(seconds, 1)
+
+
+# --- for pages: many campaigns at once, the last minutes, and what holds it back ------------------------------
+
+
+def overview(campaigns: Sequence[Campaign]) -> list[Progress]:
+    """What `of` says about each, in the same order; those that have ended share one query over an index.
+
+    The ended ones have a rate of 0 and no senders.
+    """
+    ended = [c.pk for c in campaigns if c.fanned_out and c.state in (Campaign.State.FINISHED, Campaign.State.CANCELLED)]
+    counts: dict[int, dict[str, int]] = {pk: {} for pk in ended}
+    rows = TextMessage.objects.filter(campaign__in=ended).order_by().values_list("campaign", "status")
+    for pk, status, count in rows.annotate(count=Count("pk")):
+        counts[pk][status] = count
+    return [_ended(campaign, counts[campaign.pk]) if campaign.pk in counts else of(campaign) for campaign in campaigns]
+
+
+def _ended(campaign: Campaign, counts: dict[str, int]) -> Progress:
+    waiting = sum(counts.get(status, 0) for status in UNFINISHED - {Status.SUBMITTING})
+    total = sum(counts.values())
+    without_submit = counts.get(Status.SUPPRESSED, 0) + counts.get(Status.CANCELLED, 0)
+    return Progress(
+        id=campaign.pk,
+        name=campaign.name,
+        state=campaign.state,
+        total=total,
+        counts=counts,
+        waiting=waiting,
+        submitted=total - waiting - without_submit,
+        rate=0.0,
+        limit=None,
+        eta_seconds=None,
+        senders=[],
+        started_at=campaign.started_at,
+        finished_at=campaign.finished_at,
+    )
+
+
+def throughput(campaign: Campaign, seconds: int = 120, *, now: float | None = None) -> list[tuple[int, int]]:
+    """(second since the epoch, submits in it) for each of the last whole `seconds`, oldest first, zeros too.
+
+    The second that `now` is in is not over and is left out.
+    """
+    end = int(engine.now() if now is None else now)
+    mine = TextMessage.objects.filter(campaign=campaign, submitted_at__gte=end - seconds, submitted_at__lt=end)
+    by_second = mine.order_by().annotate(second=Floor("submitted_at")).values_list("second").annotate(count=Count("pk"))
+    counts = {int(second): count for second, count in by_second}
+    return [(second, counts.get(second, 0)) for second in range(end - seconds, end)]
+
+
+def next_tranche_at(campaign: Campaign) -> float | None:
+    """When the valve opens again, in epoch seconds; None unless the campaign waits for its delay and nothing else."""
+    if campaign.state != Campaign.State.RUNNING or not campaign.batch_size or campaign.tranche_left:
+        return None
+    mine = TextMessage.objects.filter(campaign=campaign)
+    if mine.filter(status__in=[Status.QUEUED, Status.LEASED]).exists() or not mine.filter(status=Status.HELD).exists():
+        return None
+    last = mine.aggregate(last=Max("submitted_at"))["last"]
+    return None if last is None else float(last + campaign.delay_period)
+
+
+def brakes(campaign: Campaign, progress: Progress) -> list[str]:
+    """What holds a running campaign back at this moment: a sentence each, the weightiest first, for people."""
+    if campaign.state == Campaign.State.PAUSED:
+        return ["It is paused: nothing leaves until somebody resumes it."]
+    if campaign.state != Campaign.State.RUNNING or not progress.waiting:
+        return []
+    now = engine.now()
+    shares = {share.number: share for share in progress.senders}
+    said = [f"{number} is blocked: {share.blocked}" for number, share in shares.items() if share.blocked]
+    for sender in Sender.objects.filter(number__in=shares).select_related("account").order_by("pk"):
+        rest = max(sender.backoff_until, sender.account.backoff_until) - now
+        if sender.daily_cap is not None and lanes.used_today(sender, now) >= sender.daily_cap:
+            said.append(f"{sender} has sent its {sender.daily_cap} of today; it goes on at midnight UTC.")
+        elif not sender.blocked and 1 <= rest <= lanes.BACKOFF_MOST_SECONDS:
+            said.append(f"{sender} rests for {in_words(rest)}: the provider could not be reached or asked for it.")
+        elif shares[sender.number].learned < 1:
+            percent = round(shares[sender.number].learned * 100)
+            said.append(f"{sender} goes at {percent} % of its rate, since the provider found it too fast; it recovers.")
+    if campaign.fanned_out and sum(share.waiting for share in progress.senders) < progress.waiting:
+        said.append("Some recipients have no sender: add one with `paceline sender add NUMBER`.")
+    opens_at = next_tranche_at(campaign)
+    if opens_at is not None and opens_at > now:
+        delay = in_words(campaign.delay_period)
+        said.append(f"The next {campaign.batch_size} leave in {in_words(opens_at - now)}: tranches are {delay} apart.")
+    if said:
+        return said
+    if progress.limit and progress.rate >= 0.8 * progress.limit:
+        count = len(progress.senders)
+        return [f"It runs at its limit: {count} sender{'s' * (count != 1)} may send {progress.limit:.3g} a second."]
+    started = campaign.started_at.timestamp() if campaign.started_at else now
+    if not progress.rate and now - max(started, _last_submit(campaign) or 0) > STILL_SECONDS:
+        return ["Texts are waiting and nothing leaves: is a dispatcher running? `paceline up` starts one."]
+    return []
+
+
+def _last_submit(campaign: Campaign) -> float | None:
+    return TextMessage.objects.filter(campaign=campaign).aggregate(last=Max("submitted_at"))["last"]
+
+
+def in_words(seconds: float) -> str:
+    """A length of time as people say it: "40 s", "3 min 20 s", "2 h 10 min", "3 days 4 h"."""
+    left = max(0, round(seconds))
+    if left < 60:
+        return f"{left} s"
+    units = ((86400, "days" if left >= 2 * 86400 else "day"), (3600, "h"), (60, "min"), (1, "s"))
+    largest = next(place for place, (size, _) in enumerate(units) if left >= size)
+    said = []
+    for size, word in units[largest : largest + 2]:
+        amount, left = divmod(left, size)
+        if amount:
+            said.append(f"{amount} {word}")
+    return " ".join(said)

@@ -67,7 +67,7 @@ def _write(changed: Sequence[tuple[TextMessage, str]]) -> None:
     table = TextMessage._meta.db_table
     price = TextMessage._meta.get_field("price")
     engine.many(
-        f"UPDATE {table} SET status = %s, code = %s, reason = %s, provider_id = %s, segments = %s, price = %s,"  # noqa: S608
+        f"UPDATE {table} SET status = %s, code = %s, reason = %s, provider_id = %s, segments = %s, price = %s,"
         " currency = %s, reported_at = %s, lease_until = CASE WHEN status = %s THEN lease_until ELSE NULL END"
         " WHERE id = %s AND status = %s",
         [

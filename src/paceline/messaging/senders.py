@@ -6,9 +6,11 @@ import heapq
 from collections import defaultdict
 from collections.abc import Sequence
 
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.utils import timezone
 
+from paceline.sms.errors import InvalidNumber, PacelineError
+from paceline.sms.numbers import normalize
 from paceline.sms.status import Status
 
 from . import engine, lanes
@@ -18,6 +20,38 @@ from .models import Account, Contact, Sender, TextMessage
 def active() -> list[Sender]:
     """The senders that contacts may be assigned to, by id."""
     return list(Sender.objects.filter(removed_at=None).select_related("account").order_by("pk"))
+
+
+def everyone() -> QuerySet[Sender]:
+    """Every sender, the removed ones too, by id."""
+    return Sender.objects.select_related("account").order_by("pk")
+
+
+class UnknownSender(PacelineError):
+    """Not one of ours; the sentence says how to add it."""
+
+
+def spelled(raw: str, region: str) -> str:
+    """A sender as we store it: E.164 for a number, a short code or an alphanumeric id (11 characters) as it is.
+
+    Raises `InvalidNumber`.
+    """
+    text = raw.strip()
+    if text.isascii() and (any(c.isalpha() for c in text) or (text.isdigit() and len(text) <= 6)):
+        if not text.replace(" ", "").isalnum() or len(text) > 11:
+            raise InvalidNumber("not_valid", "An alphanumeric sender has up to 11 letters, digits and spaces")
+        return text
+    return normalize(text, region)
+
+
+def get(raw: str, region: str) -> Sender:
+    """The open sender of that number or id, in any spelling. Raises `UnknownSender` or `InvalidNumber`."""
+    number = spelled(raw, region)
+    found = everyone().filter(number=number, removed_at=None).first()
+    if found is None:
+        known = ", ".join(sender.number for sender in active()[:20]) or "none yet"
+        raise UnknownSender(f"{number} is not one of our senders ({known}); add it with: paceline sender add {number}")
+    return found
 
 
 def add(account: Account, number: str, *, mps: float | None = 1.0, daily_cap: int | None = None) -> tuple[Sender, bool]:

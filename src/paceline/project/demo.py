@@ -1,4 +1,4 @@
-"""What does the demo do? The main job, whole: a messy sheet becomes a paced, tracked campaign, against a simulated carrier.
+"""What does the demo do? The main job, whole, against a simulated carrier: a messy sheet becomes a paced campaign.
 
 Everything lies in one folder. Killed at any moment and started again with the same folder, it goes on.
 """
@@ -214,8 +214,8 @@ def _report(demo: Demo, campaign: Any, imported: Any, watched: float) -> dict[st
 def _in_words(report: dict[str, Any]) -> list[str]:
     return [
         f"{report['rows']} rows: {report['ready']} ready, {report['duplicate']} duplicate, {report['invalid']} invalid",
-        f"{report['accepted']} accepted by the carrier, {report['delivered']} delivered, {report['uncertain']} uncertain,"
-        f" {report['duplicates']} sent twice, in {report['seconds']:.1f} s",
+        f"{report['accepted']} accepted by the carrier, {report['delivered']} delivered,"
+        f" {report['uncertain']} uncertain, {report['duplicates']} sent twice, in {report['seconds']:.1f} s",
         "by sender: "
         + ", ".join(f"{number} {count}" for number, count in sorted(report["senders"].items()))
         + f"; never more than {report['max_per_sender_per_second']} in 0.95 s",

@@ -1,4 +1,4 @@
-"""Which processes make up a running installation? Children that die with this one and are started again when they fall."""
+"""Which processes make up an installation? Children that die with this one, and are started again when they fall."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ CONNECTIONS = 32
 FIRST_RETRY_SECONDS = 0.2
 LONGEST_RETRY_SECONDS = 5.0
 TIMEOUT_SECONDS = 10.0
+FAREWELL_SECONDS = 2.0
 
 
 @dataclass(slots=True)
@@ -76,11 +77,13 @@ class Postbox:
         return task
 
     async def close(self) -> None:
-        """Lets go of everything; what was not taken stays owed."""
-        tasks = [self._emptying, *self._under_way]
-        for task in tasks:
+        """Sends nothing new and lets what is under way arrive; what was not taken stays owed."""
+        self._emptying.cancel()
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=FAREWELL_SECONDS)
+        for task in self._under_way:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(self._emptying, *self._under_way, return_exceptions=True)
 
     async def _empty(self) -> None:
         while True:

@@ -32,7 +32,6 @@ except ImportError:
     from asyncio import new_event_loop
 
 BACKLOG = 1024
-KEEP_ALIVE_SECONDS = 75
 SHUTDOWN_SECONDS = 10
 
 
@@ -45,6 +44,7 @@ class Wiring:
     ledger: str = flag("sandbox-ledger.jsonl", "The log of what was accepted and reported; kept over restarts")
     status_url: str = flag("", "Where delivery reports go; without it there are none")
     inbound_url: str = flag("", "Where replies go; without it nobody replies")
+    keep_alive: float = flag(75.0, "Seconds after which a client's idle connection is closed")
 
 
 class Carrier:
@@ -65,7 +65,7 @@ class Carrier:
         self._book = Book(wiring.ledger, reports_to=wiring.status_url)
         self._followups = Followups(self._behaviour, self._account, self._book, wiring.status_url, wiring.inbound_url)
         self._door = Door(self._behaviour, self._account, self._book, self._followups)
-        server = web.Server(self._door.handle, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS)
+        server = web.Server(self._door.handle, access_log=None, keepalive_timeout=wiring.keep_alive)
         self._runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
         await self._runner.setup()
         try:

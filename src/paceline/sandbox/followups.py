@@ -30,15 +30,24 @@ class Followups:
         self._inbound_url = inbound_url
         self._client = callbacks.session()
         self._postboxes: dict[str, Postbox] = {}
+        self._owed_from_before = list(book.unreported()), list(book.owed_replies.values())
+        self._resuming: asyncio.Task[None] | None = None
 
     def resume(self) -> None:
         """Takes up everything that was owed when the carrier last stopped."""
-        for accept in self._book.unreported():
-            self.report(accept, self.behaviour.plan(accept.key, accept.number))
-        for line in list(self._book.owed_replies.values()):
+        self._resuming = asyncio.create_task(self._resume(*self._owed_from_before))
+
+    async def _resume(self, unreported: list[Accept], replies: list[Mapping[str, Any]]) -> None:
+        for line in replies:
             self.reply(line)
+        for accept in unreported:
+            self.report(accept, self.behaviour.plan(accept.key, accept.number))
+            await asyncio.sleep(0)  # new submissions are stamped in between, however much is owed
 
     async def close(self) -> None:
+        """Lets the callbacks under way arrive and sends no more."""
+        if self._resuming:
+            self._resuming.cancel()
         for postbox in self._postboxes.values():
             await postbox.close()
         await self._client.close()

@@ -338,14 +338,12 @@ def _request_class() -> type[aiohttp.ClientRequest]:
 
 
 async def _read_at_most(limit: int, answer: aiohttp.ClientResponse) -> bytes:
-    """The body, cut at `limit`; a connection with more to come is not used again."""
+    """The body, cut at `limit`. (aiohttp does not use a connection again that has more to come.)"""
     chunks: list[bytes] = []
     left = limit
     while left > 0 and (chunk := await answer.content.read(left)):
         chunks.append(chunk)
         left -= len(chunk)
-    if not answer.content.at_eof():
-        answer.close()
     return b"".join(chunks)
 
 

@@ -66,7 +66,7 @@ def up(host: str, port: int) -> None:
             running.start("web", "web", "--host", host, "--port", str(port))
             running.start("dispatcher", "dispatcher")
             click.echo(
-                f"Paceline is up: http://{host}:{port}  (Ctrl-C drains and stops; a link to log in: paceline login-link)"
+                f"Paceline is up: http://{host}:{port}  (Ctrl-C drains and stops; to log in: paceline login-link)"
             )
             while True:
                 running.look()

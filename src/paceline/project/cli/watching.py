@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from paceline.messaging.progress import Progress
 
 LINE_EVERY_SECONDS = 10.0
+TOLD = ("delivered", "uncertain", "refused", "undelivered", "failed", "suppressed", "cancelled")
 
 
 @contextlib.contextmanager
@@ -59,9 +60,7 @@ def _words(progress: Progress) -> str:
         words[-1] += f" (limit {progress.limit:g})"
     if progress.eta_seconds is not None:
         words.append(f"ETA {duration(progress.eta_seconds)}")
-    for status in ("delivered", "uncertain", "refused", "undelivered", "failed", "suppressed", "cancelled"):
-        if progress.counts.get(status):
-            words.append(f"{progress.counts[status]} {status}")
+    words += [f"{progress.counts[status]} {status}" for status in TOLD if progress.counts.get(status)]
     return "  ".join(words)
 
 

@@ -1,0 +1,140 @@
+"""How is a number drawn? As SVG made on the server: no script, no inline style, colours by class.
+
+Nothing is scaled: positions are percentages, so a chart fits any width and its lines and letters keep their size.
+Every drawing has the same elements in the same order each time, so that a morph only moves them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+SLIVER_PERCENT = 0.6
+"""A group that has anybody is at least this wide: one uncertain text in ten thousand is not invisible."""
+
+HEADROOM = 1.25
+
+
+class Part(Protocol):
+    """A piece of a bar: its colour's key, its name, how many it stands for and their percentage."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def percent(self) -> float: ...
+
+
+def bar(parts: Sequence[Part]) -> SafeString:
+    """One bar, divided; `parts` in order from the left, their percentages 100 together or all 0."""
+    widths = _widths([part.percent for part in parts])
+    said = ", ".join(f"{part.label} {part.count:,}" for part in parts if part.count) or "Nobody yet"
+    rects, x = [], 0.0
+    for part, width in zip(parts, widths, strict=True):
+        rects.append((f"{x:.3f}", f"{width:.3f}", part.key))
+        x += width
+    return format_html(
+        '<svg class="bar" role="img" aria-label="{}">{}</svg>',
+        said,
+        format_html_join("", '<rect x="{}%" width="{}%" height="100%" class="fill-{}"/>', rects),
+    )
+
+
+def _widths(percents: Sequence[float]) -> list[float]:
+    """Slivers are widened, and the widest part pays for it."""
+    widths = [max(percent, SLIVER_PERCENT) if percent > 0 else 0.0 for percent in percents]
+    excess = sum(widths) - sum(percents)
+    if widths and excess > 0:
+        widest = widths.index(max(widths))
+        widths[widest] -= excess
+    return widths
+
+
+def share(done: int, waiting: int) -> SafeString:
+    """How much of a sender's part is done."""
+    total = done + waiting
+    percent = 100 * done / total if total else 0.0
+    return format_html(
+        '<svg class="bar bar-thin" role="img" aria-label="{} % done">'
+        '<rect width="100%" height="100%" class="fill-waiting"/><rect width="{}%" height="100%" class="fill-sending"/>'
+        "</svg>",
+        f"{percent:.0f}",
+        f"{percent:.2f}",
+    )
+
+
+def gauge(actual: float, limit: float | None) -> SafeString:
+    """The rate that is, against the rate that may be; empty without a limit."""
+    if not limit:
+        return SafeString("")
+    percent = min(100.0, 100 * actual / limit)
+    return format_html(
+        '<svg class="bar bar-thin" role="img" aria-label="{} of {} a second">'
+        '<rect width="100%" height="100%" class="fill-waiting"/><rect width="{}%" height="100%" class="fill-accent"/>'
+        "</svg>",
+        f"{actual:.3g}",
+        f"{limit:.3g}",
+        f"{percent:.2f}",
+    )
+
+
+def throughput(series: Sequence[tuple[int, int]], limit: float | None) -> SafeString:
+    """Submits per second as steps over time, oldest left, with the limit as a dashed line.
+
+    `series` is (second, submits), one for each second.
+    """
+    peak = max((count for _, count in series), default=0)
+    top = max(peak, limit or 0, 1) * HEADROOM
+    steps = [(i, 100 - 100 * count / top) for i, (_, count) in enumerate(series)]
+    edge = " ".join(f"L{i} {y:.2f}L{i + 1} {y:.2f}" for i, y in steps)
+    said = f"Texts submitted per second over the last {len(series)} seconds, {peak} at the most"
+    return format_html(
+        '<svg class="chart" role="img" aria-label="{}">{}'
+        '<svg width="100%" height="100%" viewBox="0 0 {} 100" preserveAspectRatio="none">'
+        '<path class="chart-area" d="M0 100{}L{} 100Z"/><path class="chart-edge" d="M{}"/></svg>{}</svg>',
+        said if limit is None else f"{said}; the limit is {limit:.3g}",
+        _grid(top),
+        len(series),
+        edge,
+        len(series),
+        edge[1:],
+        _limit_line(limit, top),
+    )
+
+
+def _grid(top: float) -> SafeString:
+    """Quiet lines at round values, each with its number."""
+    return format_html_join(
+        "",
+        '<line class="chart-grid" x1="0" x2="100%" y1="{0}%" y2="{0}%"/><text x="0" y="{0}%" dy="-4">{1}</text>',
+        ((f"{100 - 100 * value / top:.2f}", f"{value:g}") for value in ticks(top)),
+    )
+
+
+def _limit_line(limit: float | None, top: float) -> SafeString:
+    if limit is None:
+        return SafeString("")
+    return format_html(
+        '<line class="chart-limit" x1="0" x2="100%" y1="{0}%" y2="{0}%"/>'
+        '<text class="chart-limit-name" x="100%" y="{0}%" dy="-6" text-anchor="end">limit {1}/s</text>',
+        f"{100 - 100 * limit / top:.2f}",
+        f"{limit:.3g}",
+    )
+
+
+def ticks(top: float) -> Iterable[float]:
+    """Two to five round values from 0 up to `top`, without the 0: steps of 1, 2 or 5 times a power of ten."""
+    step = 1.0
+    while top / step > 5:
+        step *= 10
+    for finer in (step / 5, step / 2):
+        if finer >= 1 and 2 <= top / finer <= 5:
+            step = finer
+            break
+    return [step * i for i in range(1, int(top / step) + 1)]

@@ -1,0 +1,66 @@
+"""Commands about who may not be texted."""
+
+from __future__ import annotations
+
+import click
+
+from paceline.sms import numbers
+
+from .common import as_json, django, explained, fail, say
+
+REGION = click.option("--region", help="Region of a number without a country code; default PACELINE_REGION.")
+
+
+@click.group()
+def optout() -> None:
+    """Forbid sending to a number, list who is forbidden, lift it."""
+
+
+@optout.command()
+@click.argument("number")
+@click.option("--evidence", default="added by hand", show_default=True, help="How we know.")
+@REGION
+@as_json
+@explained
+def add(number: str, evidence: str, region: str | None, as_json: bool) -> None:
+    """Forbids sending to NUMBER, in every campaign, from now on."""
+    from paceline.messaging import suppressions
+
+    to = _number(number, region)
+    added = suppressions.add(to, suppressions.Reason.MANUAL, evidence)
+    say({"number": to, "added": added}, as_json, f"{to} {'is suppressed' if added else 'was suppressed already'}")
+
+
+@optout.command("list")
+@as_json
+@explained
+def list_(as_json: bool) -> None:
+    """Every suppressed number with its reason and evidence."""
+    django()
+    from paceline.messaging.models import Suppression
+
+    found = list(Suppression.objects.order_by("created_at").values("number", "reason", "evidence", "created_at"))
+    lines = [f"{s['number']:<16} {s['created_at']:%Y-%m-%d %H:%M}  {s['reason']:<8}  {s['evidence']}" for s in found]
+    say(found, as_json, lines or "Nobody is suppressed")
+
+
+@optout.command()
+@click.argument("number")
+@REGION
+@as_json
+@explained
+def remove(number: str, region: str | None, as_json: bool) -> None:
+    """Lifts the entry: only when the person has asked for texts again."""
+    from paceline.messaging import suppressions
+
+    to = _number(number, region)
+    if not suppressions.remove(to):
+        fail(f"{to} is not suppressed; paceline optout list shows who is")
+    say({"number": to, "removed": True}, as_json, f"{to} may be texted again")
+
+
+def _number(raw: str, region: str | None) -> str:
+    django()
+    from django.conf import settings
+
+    return numbers.normalize(raw, region or settings.PACELINE["REGION"])
