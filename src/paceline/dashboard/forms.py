@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django import forms
 
+from paceline.messaging.models import Campaign
+
 
 class PaceForm(forms.Form):
     """The valve of a campaign: how many at a time, and how long between them."""
@@ -18,3 +20,14 @@ class PaceForm(forms.Form):
     delay_period = forms.FloatField(
         label="Seconds between tranches", min_value=0, help_text="From a tranche's last text to the next tranche."
     )
+
+    @classmethod
+    def of(cls, campaign: Campaign) -> PaceForm:
+        """The form as it stands for a campaign."""
+        delay = campaign.delay_period
+        return cls(
+            initial={
+                "batch_size": campaign.batch_size,
+                "delay_period": int(delay) if delay.is_integer() else delay,
+            }
+        )

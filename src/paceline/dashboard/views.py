@@ -77,7 +77,7 @@ def campaign_list(request: HttpRequest) -> HttpResponse:
 def campaign_page(request: HttpRequest, pk: int) -> HttpResponse:
     campaign = get_object_or_404(Campaign, pk=pk)
     template = "paceline/_campaign.html" if request.htmx else "paceline/campaign.html"
-    return render(request, template, {"form": PaceForm(initial=campaign.__dict__), **pages.campaign(campaign)})
+    return render(request, template, {"form": PaceForm.of(campaign), **pages.campaign(campaign)})
 
 
 # --- buttons --------------------------------------------------------------------------------------------------
