@@ -1,13 +1,32 @@
-"""What every test finds: secrets that are no secrets, and a database that is a real file."""
+"""What every test finds. The database is a real file on SQLite, a real server where DATABASE_URL names one."""
 
 from __future__ import annotations
 
 import os
-import tempfile
+import shutil
 from pathlib import Path
 
-_folder = Path(tempfile.mkdtemp(prefix="paceline-tests-"))
-os.environ.setdefault("PACELINE_DATA_DIR", str(_folder / "data"))
-os.environ.setdefault("PACELINE_SECRET_KEY", "only-for-tests")
-os.environ.setdefault("PACELINE_TEST_SQLITE", str(_folder / "test.sqlite3"))
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "paceline.project.settings")
+import pytest
+
+REQUIRED = bool(os.environ.get("PACELINE_REQUIRE"))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The main process removes the folder of all workers."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        shutil.rmtree(os.environ.get("PACELINE_TEST_FOLDER", ""), ignore_errors=True)
+
+
+def need(there: object, what: str) -> None:
+    """Skips the test without `what`, in plain words; fails it where everything is required."""
+    if there:
+        return
+    if REQUIRED:
+        pytest.fail(f"{what} is required here (PACELINE_REQUIRE is set)")
+    pytest.skip(f"{what} is not here")
+
+
+@pytest.fixture
+def root() -> Path:
+    """The project's folder."""
+    return Path(__file__).resolve().parent.parent
