@@ -193,6 +193,20 @@ def test_webhook_is_at_most_64_kb(client):
     assert Event.objects.count() == 1
 
 
+def test_webhook_that_says_it_is_larger_is_not_even_read(client):
+    """413 by the Content-Length alone."""
+
+    class Unreadable:
+        def read(self, *size):
+            raise AssertionError("it was read")
+
+        readline = read
+
+    claim = {"CONTENT_LENGTH": str(64 * 1024 + 1), "wsgi.input": Unreadable()}
+
+    assert client.post("/webhooks/default/status", b"{}", "application/json", **claim).status_code == 413
+
+
 def test_only_post_is_a_webhook(client):
     """405 names the method."""
     answer = client.get("/webhooks/default/status")

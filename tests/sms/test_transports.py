@@ -59,8 +59,8 @@ class Carrier:
 
     def __exit__(self, *error) -> None:
         async def stop():
-            self.server.close()
             await asyncio.sleep(0.01)  # for a connection that is just being accepted
+            self.server.close()
             for task, writer in self.serving.items():
                 task.cancel()
                 writer.transport.abort()

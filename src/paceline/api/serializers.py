@@ -17,6 +17,9 @@ from .errors import TooLarge
 
 RECIPIENTS_MOST = 100_000
 ERRORS_MOST = 100
+WRONG_MOST = 1000
+"""Wrong recipients after which the rest is not looked at: to say why a number is none takes up to 80 µs each."""
+
 TEXT_MOST = 1600
 """Characters: ten segments and some. Most providers refuse a longer text, one message at a time."""
 
@@ -78,6 +81,7 @@ class RecipientsField(serializers.Field):
         "empty": "recipients is empty; give one number at least.",
         "item": 'A recipient is a number written as text, such as "+12065550100".',
         "more": "{count} more recipients are wrong; these are the first {shown}.",
+        "many": "{count} more recipients are wrong, up to number {index}; those behind it were not looked at.",
     }
 
     def to_internal_value(self, data: Any) -> Recipients:
@@ -106,8 +110,11 @@ class RecipientsField(serializers.Field):
             wrong_count += 1
             if wrong_count <= ERRORS_MOST:
                 wrong[str(index)] = [sentence]
+            if wrong_count == WRONG_MOST:
+                break
         if wrong_count > ERRORS_MOST:
-            wrong["more"] = [self.error_messages["more"].format(count=wrong_count - ERRORS_MOST, shown=ERRORS_MOST)]
+            sentence = self.error_messages["many" if wrong_count == WRONG_MOST else "more"]
+            wrong["more"] = [sentence.format(count=wrong_count - ERRORS_MOST, shown=ERRORS_MOST, index=index)]
         if wrong:
             raise serializers.ValidationError(wrong)
         return Recipients([*numbers], len(data) - len(numbers))

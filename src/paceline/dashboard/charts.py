@@ -99,7 +99,7 @@ def throughput(series: Sequence[tuple[int, int]], limit: float | None) -> SafeSt
         '<svg width="100%" height="100%" viewBox="0 0 {} 100" preserveAspectRatio="none">'
         '<path class="chart-area" d="M0 100{}L{} 100Z"/><path class="chart-edge" d="M{}"/></svg>{}</svg>',
         said if limit is None else f"{said}; the limit is {limit:.3g}",
-        _grid(top),
+        _grid(top / HEADROOM, top),
         len(series),
         edge,
         len(series),
@@ -108,12 +108,12 @@ def throughput(series: Sequence[tuple[int, int]], limit: float | None) -> SafeSt
     )
 
 
-def _grid(top: float) -> SafeString:
-    """Quiet lines at round values, each with its number."""
+def _grid(highest: float, top: float) -> SafeString:
+    """Quiet lines at round values up to the highest that is drawn, each with its number."""
     return format_html_join(
         "",
         '<line class="chart-grid" x1="0" x2="100%" y1="{0}%" y2="{0}%"/><text x="0" y="{0}%" dy="-4">{1}</text>',
-        ((f"{100 - 100 * value / top:.2f}", f"{value:g}") for value in ticks(top)),
+        ((f"{100 - 100 * value / top:.2f}", f"{value:g}") for value in ticks(highest)),
     )
 
 
@@ -128,13 +128,7 @@ def _limit_line(limit: float | None, top: float) -> SafeString:
     )
 
 
-def ticks(top: float) -> Iterable[float]:
-    """Two to five round values from 0 up to `top`, without the 0: steps of 1, 2 or 5 times a power of ten."""
-    step = 1.0
-    while top / step > 5:
-        step *= 10
-    for finer in (step / 5, step / 2):
-        if finer >= 1 and 2 <= top / finer <= 5:
-            step = finer
-            break
-    return [step * i for i in range(1, int(top / step) + 1)]
+def ticks(highest: float) -> Iterable[float]:
+    """At most four whole values from above 0 up to `highest`: multiples of 1, 2 or 5 times a power of ten."""
+    step = next(base * 10**power for power in range(12) for base in (1, 2, 5) if highest / (base * 10**power) < 5)
+    return [step * i for i in range(1, int(highest / step) + 1)]

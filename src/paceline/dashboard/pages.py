@@ -95,7 +95,6 @@ class Row:
     progress: Progress
     badge: Badge
     bar: str
-    percent: int
     ends_at: datetime | None
 
 
@@ -131,7 +130,6 @@ def _row(campaign: Campaign, account: Progress) -> Row:
         progress=account,
         badge=badge(campaign.state),
         bar=charts.bar(groups(account)),
-        percent=int(100 * account.done),
         ends_at=_ends_at(account),
     )
 
@@ -149,7 +147,7 @@ def campaign(found: Campaign) -> dict[str, Any]:
         "groups": parts,
         "counted": {part.key: part for part in parts},
         "bar": charts.bar(parts),
-        "percent": int(100 * account.done),
+        "percent": _percent(account),
         "ends_at": _ends_at(account),
         "spoken": _spoken(account),
         "brakes": progress.brakes(found, account),
@@ -201,10 +199,13 @@ def _spoken(account: Progress) -> str:
     label = badge(account.state).label
     if account.state in (State.DRAFT, State.SCHEDULED) or not account.total:
         return f"{label}."
-    percent = int(100 * account.done)
-    if percent < 100:
-        percent -= percent % SPOKEN_STEP
-    return f"{label}: {percent} % done."
+    percent = _percent(account)
+    return f"{label}: {percent - percent % SPOKEN_STEP} % submitted."
+
+
+def _percent(account: Progress) -> int:
+    """Of a hundred recipients, how many have been submitted: 100 is said when it is all, not before."""
+    return 100 * account.submitted // account.total if account.total else 0
 
 
 def _average(account: Progress) -> float | None:

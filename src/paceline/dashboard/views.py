@@ -31,7 +31,7 @@ PACE_CHANGED = "The pace is changed; it holds from the next tranche on."
 
 
 def personal(view: View) -> View:
-    """Only for who is logged in, and kept by no cache. A poll without a session reloads its page, which asks to log in."""
+    """Only for who is logged in, and kept by no cache. A poll without a session reloads its page, which then asks."""
 
     @never_cache
     @wraps(view)

@@ -26,7 +26,7 @@ from paceline.sms.errors import PacelineError
 
 from .cli.common import INSTALLATION_SECRETS, django
 
-MARK = "demo.json"
+MARK = "demo.lock"
 LEDGER = "carrier.jsonl"
 SECRETS = INSTALLATION_SECRETS | {"VONAGE_API_KEY": 4, "VONAGE_API_SECRET": 16, "VONAGE_SIGNATURE_SECRET": 32}
 TEXT = 'Hi {{ full_name|default("there") }}! Doors open at 9, breakfast in Hall B. Reply STOP to opt out.'
@@ -63,7 +63,13 @@ class Demo:
 
 def run(demo: Demo, fresh: bool, headless: bool, as_json: bool) -> None:
     """Runs the demo until Ctrl-C, or with `headless` to its end and its report."""
-    _open_folder(demo, fresh)
+    if not demo.sheet.exists():
+        raise PacelineError(f"There is no file {demo.sheet}; name a CSV with --file")
+    with _the_folder(demo, fresh):
+        _run(demo, headless, as_json)
+
+
+def _run(demo: Demo, headless: bool, as_json: bool) -> None:
     port = supervisor.port(demo.port)
     carrier_port = supervisor.port(0)
     environment = {
@@ -103,16 +109,25 @@ def run(demo: Demo, fresh: bool, headless: bool, as_json: bool) -> None:
                 sys.exit(130)
 
 
-def _open_folder(demo: Demo, fresh: bool) -> None:
+@contextlib.contextmanager
+def _the_folder(demo: Demo, fresh: bool) -> Iterator[None]:
+    """The demo's folder, for one demo at a time; emptied first with `fresh`, if it is a demo's."""
     folder = demo.folder
-    if not demo.sheet.exists():
-        raise PacelineError(f"There is no file {demo.sheet}; name a CSV with --file")
     if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
         raise PacelineError(f"{folder} is not empty and no demo's folder; choose another with --data-dir")
-    if fresh and folder.exists():
-        shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (folder / MARK).write_text(json.dumps({"sheet": str(demo.sheet)}) + "\n")
+    (folder / MARK).touch()
+    try:
+        with supervisor.alone(folder / MARK):
+            if fresh:
+                for path in folder.iterdir():
+                    if path.name != MARK:
+                        shutil.rmtree(path) if path.is_dir() else path.unlink()
+            yield
+    except BlockingIOError:
+        raise PacelineError(
+            f"Another demo runs in {folder}; stop it, or choose another folder with --data-dir"
+        ) from None
 
 
 def _carrier_flags(demo: Demo, environment: dict[str, str], carrier_port: int, port: int) -> Path:

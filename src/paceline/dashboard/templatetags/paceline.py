@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 from django import template
 from django.templatetags.static import static
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import conditional_escape, format_html
+from django.utils.safestring import SafeString, mark_safe
 
 from paceline.messaging.progress import in_words
 
@@ -34,6 +35,20 @@ def rate(per_second: float | None) -> str:
 def duration(seconds: float) -> str:
     """A length of time in words."""
     return in_words(seconds)
+
+
+@register.filter
+def sentence(text: str) -> SafeString:
+    """A sentence of ours, escaped, with what stands between backticks set as code."""
+    escaped = conditional_escape(text)
+    return mark_safe(re.sub(r"`([^`]*)`", r"<code>\1</code>", escaped))  # noqa: S308 - escaped in the line above
+
+
+@register.filter
+def fields(text: str) -> SafeString:
+    """A campaign's text, escaped, with its {{ fields }} set apart."""
+    escaped = conditional_escape(text)
+    return mark_safe(re.sub(r"(\{\{[^{}]*\}\})", r'<span class="field">\1</span>', escaped))  # noqa: S308 - likewise
 
 
 @register.simple_tag

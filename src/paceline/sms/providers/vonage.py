@@ -261,7 +261,7 @@ class Vonage(Provider):
             raise WebhookRejected("Webhooks cannot be verified: set Vonage's option signature_secret")
         claims = _verified_claims(webhook.headers.get("authorization", ""), self._signature_secret)
 
-        _require(claims.get("iss") == "Vonage", "it was not issued by Vonage")
+        _require(claims.get("iss") == "Vonage", "it does not come from Vonage")
         _require(not self._api_key or claims.get("api_key") == self._api_key, "it is for another account")
         _require(
             not self._application_id or claims.get("application_id") == self._application_id,

@@ -1,0 +1,33 @@
+"""The command that finds out what is wrong."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+
+import click
+
+from .common import as_json, data_dir, django, explained, say
+
+
+@click.command()
+@click.option("--unblock", is_flag=True, help="Open blocked accounts and senders again, after mending the cause.")
+@as_json
+@explained
+def doctor(unblock: bool, as_json: bool) -> None:
+    """Is this installation fit to send? Looks at everything and says what to do; 1 when something is wrong."""
+    django()
+    from paceline.messaging import lanes
+    from paceline.messaging.models import Account
+    from paceline.project import health
+
+    if unblock:
+        for account in Account.objects.all():
+            lanes.unblock(account)
+    found = list(health.findings(data_dir()))
+    lines = [
+        f"{'ok  ' if each.well else 'FIX '} {each.about}: {each.words}" + (f"\n       → {each.fix}" if each.fix else "")
+        for each in found
+    ]
+    say([asdict(each) for each in found], as_json, lines)
+    sys.exit(0 if all(each.well for each in found) else 1)

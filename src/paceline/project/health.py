@@ -1,0 +1,138 @@
+"""Is this installation fit to send? One finding per question, each with what to do about it."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
+from django.utils import timezone
+
+from paceline.dispatcher import embedded
+from paceline.messaging import accounts, engine, senders
+from paceline.messaging.models import Account, Event, Sender, TextMessage
+from paceline.project import secrets
+from paceline.sms.status import Status
+
+DISK_LEAST = 200 * 2**20
+CLOCK_MOST_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The answer to one question. `fix` is the next command or setting; empty when all is well."""
+
+    about: str
+    well: bool
+    words: str
+    fix: str = ""
+
+
+def findings(data_dir: Path) -> Iterator[Finding]:
+    """Looks at everything; a question that cannot be answered is a finding too."""
+    questions: list[Callable[[Path], Iterator[Finding]]] = [
+        _folder,
+        _database,
+        _clock,
+        _providers,
+        _senders,
+        _dispatcher,
+        _messages,
+    ]
+    for question in questions:
+        try:
+            yield from question(data_dir)
+        except Exception as error:
+            yield Finding(question.__name__.strip("_"), False, f"could not be looked at: {type(error).__name__}")
+
+
+def _folder(data_dir: Path) -> Iterator[Finding]:
+    path = data_dir / secrets.FILE
+    if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
+        yield Finding("secrets", False, f"{path} can be read by others", f"chmod 600 {path}")
+    else:
+        yield Finding("secrets", True, "are readable by this user only")
+    free = shutil.disk_usage(data_dir).free
+    fix = "" if free > DISK_LEAST else "free some space: with a full disk nothing is sent"
+    yield Finding("disk", not fix, f"{free // 2**20} MB free at {data_dir}", fix)
+
+
+def _database(data_dir: Path) -> Iterator[Finding]:
+    if connection.vendor != "sqlite":
+        engine.now()
+        yield Finding("database", True, f"{connection.vendor} answers")
+        return
+    with connection.cursor() as cursor:
+        journal, synchronous = (
+            cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")
+        )
+    well = journal == "wal" and synchronous == 2
+    fix = "" if well else "use the settings that come with Paceline, on a local disk"
+    yield Finding("database", well, f"sqlite, journal {journal}, synchronous {synchronous} (2 is FULL)", fix)
+
+
+def _clock(data_dir: Path) -> Iterator[Finding]:
+    apart = abs(engine.now() - time.time())
+    fix = "" if apart < CLOCK_MOST_SECONDS else "run a time service (chrony, systemd-timesyncd) on both machines"
+    yield Finding("clock", not fix, f"{apart:.3f} s from the database's", fix)
+
+
+def _providers(data_dir: Path) -> Iterator[Finding]:
+    for alias in accounts.configured():
+        try:
+            provider = accounts.provider(alias)
+        except ImproperlyConfigured as error:
+            yield Finding(f"provider {alias}", False, str(error), "see docs/settings.md")
+            continue
+        yield Finding(f"provider {alias}", True, provider.name)
+    for account in Account.objects.exclude(blocked=""):
+        yield Finding(
+            f"provider {account.alias}",
+            False,
+            f"is blocked: {account.blocked}",
+            "mend it, then: paceline doctor --unblock",
+        )
+
+
+def _senders(data_dir: Path) -> Iterator[Finding]:
+    open_ = senders.active()
+    yield Finding(
+        "senders", bool(open_), f"{len(open_)} can send", "" if open_ else "paceline sender add +12025550100 --mps 1"
+    )
+    for sender in Sender.objects.filter(removed_at=None).exclude(blocked=""):
+        yield Finding(
+            f"sender {sender}", False, f"is blocked: {sender.blocked}", f"mend it, then: paceline sender add {sender}"
+        )
+
+
+def _dispatcher(data_dir: Path) -> Iterator[Finding]:
+    try:
+        with embedded.only_one(data_dir):
+            waiting = TextMessage.objects.filter(status__in=[Status.HELD, Status.QUEUED]).count()
+            yield Finding(
+                "dispatcher", not waiting, f"is not running; {waiting} messages wait", "paceline up" if waiting else ""
+            )
+    except embedded.AlreadyRunning:
+        yield Finding("dispatcher", True, "is running")
+
+
+def _messages(data_dir: Path) -> Iterator[Finding]:
+    uncertain = TextMessage.objects.filter(status=Status.UNCERTAIN).count()
+    yield Finding(
+        "uncertain",
+        True,
+        f"{uncertain} messages: the provider may or may not have taken them; a late report settles them"
+        if uncertain
+        else "none",
+    )
+    old = timezone.now() - timedelta(minutes=10)
+    stuck = Event.objects.filter(next_try_at__isnull=False, received_at__lt=old).count()
+    yield Finding(
+        "webhooks", True, f"{stuck} reports wait for a message that we do not know" if stuck else "all applied"
+    )
