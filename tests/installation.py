@@ -30,20 +30,24 @@ class Installation:
         self.folder = folder
         self.port = supervisor.port(0)
         self.url = f"http://127.0.0.1:{self.port}"
+        carrier_port = supervisor.port(0)
         self.carrier = Running(
             behaviour or Behaviour(report_delay=0.2),
             ledger=folder / "carrier.jsonl",
             account=ACCOUNT,
+            port=carrier_port,
             status_url=f"{self.url}/webhooks/default/status",
             inbound_url=f"{self.url}/webhooks/default/inbound",
         )
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("PACELINE_", "VONAGE_", "DATABASE_", "DJANGO_"))}
+        clean = {
+            k: v for k, v in os.environ.items() if not k.startswith(("PACELINE_", "VONAGE_", "DATABASE_", "DJANGO_"))
+        }
         self.environment = clean | {
             "PACELINE_DATA_DIR": str(folder),
             "VONAGE_API_KEY": ACCOUNT.api_key,
             "VONAGE_API_SECRET": ACCOUNT.api_secret,
             "VONAGE_SIGNATURE_SECRET": ACCOUNT.signature_secret,
-            "VONAGE_BASE_URL": self.carrier.url,
+            "VONAGE_BASE_URL": f"http://127.0.0.1:{carrier_port}",
         }
         secrets.ensure(folder, SECRETS)
 

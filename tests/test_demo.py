@@ -18,7 +18,18 @@ from paceline.sandbox import ledger
 def demo(folder: Path, *flags: str) -> dict[str, Any]:
     """Runs the headless demo to its end; its report, the last line of stdout."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("PACELINE_", "VONAGE_", "DATABASE_", "DJANGO_"))}
-    command = [sys.executable, "-m", "paceline", "demo", "--headless", "--json", "--port", "0", "--data-dir", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "paceline",
+        "demo",
+        "--headless",
+        "--json",
+        "--port",
+        "0",
+        "--data-dir",
+        str(folder),
+    ]
     done = subprocess.run([*command, *flags], env=clean, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])

@@ -29,9 +29,10 @@ def processes(folder: Path) -> list[int]:
     found = []
     for process in Path("/proc").iterdir():
         try:
-            if process.name.isdigit() and str(folder).encode() in (process / "environ").read_bytes() + (
-                process / "cmdline"
-            ).read_bytes():
+            if (
+                process.name.isdigit()
+                and str(folder).encode() in (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
+            ):
                 found.append(int(process.name))
         except OSError:
             continue  # it has ended meanwhile
@@ -63,7 +64,9 @@ def test_a_campaign_survives_kill_9_of_every_process_at_random_moments(tmp_path:
 
     accepts = list(ledger.accepts(folder / "carrier.jsonl"))
     with sqlite3.connect(folder / "paceline.sqlite3") as database:
-        status = dict(database.execute("SELECT reference, status FROM paceline_textmessage WHERE direction = 'outgoing'"))
+        status = dict(
+            database.execute("SELECT reference, status FROM paceline_textmessage WHERE direction = 'outgoing'")
+        )
     uncertain = {reference for reference, word in status.items() if word == "uncertain"}
     assert hit > 0
     assert max(Counter(accept.number for accept in accepts).values()) == 1

@@ -6,7 +6,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -25,9 +24,11 @@ def campaign_under_kills(folder: Path, *shape: str) -> Counter[str]:
     rng = random.Random(3)
     place = Installation(folder, Behaviour(latency_min=0.2))
     sheet = folder / "people.csv"
-    sheet.write_text("phone\n" + "".join(f"+1206555{n:04d}\n" for n in range(100, 200)) + "".join(
-        f"+1415555{n:04d}\n" for n in range(100, PEOPLE)
-    ))
+    sheet.write_text(
+        "phone\n"
+        + "".join(f"+1206555{n:04d}\n" for n in range(100, 200))
+        + "".join(f"+1415555{n:04d}\n" for n in range(100, PEOPLE))
+    )
     place.cli("sender", "add", "+12025550100", "--mps", "40")
     place.cli("contacts", "import", str(sheet), "--list", "people")
     campaign = place.cli("campaign", "create", "crash", "--text", "Hi", "--list", "people", "--launch")["id"]
@@ -36,13 +37,15 @@ def campaign_under_kills(folder: Path, *shape: str) -> Counter[str]:
         for kill in range(KILLS + 1):
             before = len(place.carrier.accepts())
             dispatcher = subprocess.Popen(command, env=place.environment)
-            if kill < KILLS:
-                until(lambda: len(place.carrier.accepts()) > before + rng.randrange(10) or dispatcher.poll(), 20)
-            else:
-                place.wait_for(campaign, seconds=40)
-            dispatcher.send_signal(signal.SIGKILL)
-            dispatcher.wait()
-            time.sleep(0.1)
+            try:
+                if kill < KILLS:
+                    goal = before + rng.randrange(10)
+                    until(lambda: len(place.carrier.accepts()) > goal or dispatcher.poll() is not None, 20)
+                else:
+                    place.wait_for(campaign, seconds=40)
+            finally:
+                dispatcher.send_signal(signal.SIGKILL)
+                dispatcher.wait()
         return Counter(accept.number for accept in place.carrier.accepts())
 
 

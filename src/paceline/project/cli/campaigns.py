@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from .common import as_json, django, explained, fail, say
+from .common import as_json, fail, installed, say
 from .watching import duration, in_words, progress_bar
 
 ID = click.argument("campaign_id", metavar="ID")
@@ -36,7 +36,7 @@ def campaign() -> None:
 @click.option("--at", "at", help="Start then: an ISO date with its zone, 2026-12-01T09:00+00:00.")
 @click.option("--launch", "launch_now", is_flag=True, help="Launch it at once.")
 @as_json
-@explained
+@installed
 def create(
     name: str,
     text: str | None,
@@ -53,7 +53,6 @@ def create(
     if (text is None) == (text_file is None):
         fail("Give the text with --text or with --text-file", 2)
     body = text if text is not None else text_file.read_text(encoding="utf-8").strip()  # type: ignore[union-attr]
-    django()
     from django.conf import settings
 
     from paceline.messaging import campaigns, senders
@@ -101,7 +100,7 @@ def _moment(text: str | None) -> datetime | None:
 @ID
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json
-@explained
+@installed
 def launch(campaign_id: str, yes: bool, as_json: bool) -> None:
     """Starts a draft, after showing to how many and asking."""
     from paceline.messaging import campaigns
@@ -117,7 +116,7 @@ def launch(campaign_id: str, yes: bool, as_json: bool) -> None:
 @campaign.command()
 @ID
 @as_json
-@explained
+@installed
 def watch(campaign_id: str, as_json: bool) -> None:
     """Shows progress, rate against limit and ETA until the campaign ends. Ctrl-C stops watching, not the campaign."""
     from paceline.messaging import progress
@@ -140,13 +139,12 @@ def watch(campaign_id: str, as_json: bool) -> None:
 @campaign.command()
 @click.argument("campaign_id", metavar="[ID]", required=False)
 @as_json
-@explained
+@installed
 def show(campaign_id: str | None, as_json: bool) -> None:
     """The account of one campaign, or a line for each."""
     from paceline.messaging import progress
 
     if campaign_id is None:
-        django()
         from paceline.messaging.models import Campaign
 
         everything = [progress.of(each) for each in Campaign.objects.all()[:100]]
@@ -169,7 +167,7 @@ def show(campaign_id: str | None, as_json: bool) -> None:
 @campaign.command()
 @ID
 @as_json
-@explained
+@installed
 def pause(campaign_id: str, as_json: bool) -> None:
     """No submit begins later than 250 ms after this; what is on the wire finishes."""
     from paceline.messaging import campaigns
@@ -181,7 +179,7 @@ def pause(campaign_id: str, as_json: bool) -> None:
 @campaign.command()
 @ID
 @as_json
-@explained
+@installed
 def resume(campaign_id: str, as_json: bool) -> None:
     """Goes on where it stood."""
     from paceline.messaging import campaigns
@@ -193,7 +191,7 @@ def resume(campaign_id: str, as_json: bool) -> None:
 @campaign.command()
 @ID
 @as_json
-@explained
+@installed
 def cancel(campaign_id: str, as_json: bool) -> None:
     """Ends it; whoever has not been submitted to is cancelled."""
     from paceline.messaging import campaigns, progress
@@ -207,7 +205,7 @@ def cancel(campaign_id: str, as_json: bool) -> None:
 @BATCH_SIZE
 @DELAY
 @as_json
-@explained
+@installed
 def pace(campaign_id: str, batch_size: int | None, delay_period: float, as_json: bool) -> None:
     """Changes the valve of a campaign while it runs, from its next tranche on."""
     from paceline.messaging import campaigns
@@ -218,7 +216,6 @@ def pace(campaign_id: str, batch_size: int | None, delay_period: float, as_json:
 
 
 def _get(campaign_id: str) -> Any:
-    django()
     from paceline.messaging.models import Campaign
 
     found = Campaign.objects.filter(pk=int(campaign_id)).first() if campaign_id.isdecimal() else None

@@ -45,6 +45,18 @@ def explained(command: Command) -> Command:
     return explaining  # type: ignore[return-value]
 
 
+def installed(command: Command) -> Command:
+    """`explained`, for a command that works on this installation: Django is set up before it is called."""
+
+    @explained
+    @wraps(command)
+    def on_installation(*args: Any, **kwargs: Any) -> Any:
+        django()
+        return command(*args, **kwargs)
+
+    return on_installation  # type: ignore[return-value]
+
+
 def say(value: Any, as_json: bool, text: str | Iterable[str]) -> None:
     """Answers a command: the value as JSON, or lines for people."""
     if as_json:

@@ -7,16 +7,15 @@ from dataclasses import asdict
 
 import click
 
-from .common import as_json, data_dir, django, explained, say
+from .common import as_json, data_dir, installed, say
 
 
 @click.command()
 @click.option("--unblock", is_flag=True, help="Open blocked accounts and senders again, after mending the cause.")
 @as_json
-@explained
+@installed
 def doctor(unblock: bool, as_json: bool) -> None:
     """Is this installation fit to send? Looks at everything and says what to do; 1 when something is wrong."""
-    django()
     from paceline.messaging import lanes
     from paceline.messaging.models import Account
     from paceline.project import health

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .common import as_json, django, explained, fail, say
+from .common import as_json, fail, installed, say
 
 
 @click.group()
@@ -17,10 +17,9 @@ def key() -> None:
 @key.command()
 @click.argument("name")
 @as_json
-@explained
+@installed
 def create(name: str, as_json: bool) -> None:
     """Makes a key and shows it, once."""
-    django()
     from paceline.api import keys
 
     made, text = keys.create(name)
@@ -30,10 +29,9 @@ def create(name: str, as_json: bool) -> None:
 
 @key.command("list")
 @as_json
-@explained
+@installed
 def list_(as_json: bool) -> None:
     """The keys, without their secrets."""
-    django()
     from paceline.api.models import ApiKey
 
     found = [
@@ -53,10 +51,9 @@ def list_(as_json: bool) -> None:
 @key.command()
 @click.argument("key_id", metavar="ID")
 @as_json
-@explained
+@installed
 def revoke(key_id: str, as_json: bool) -> None:
     """Ends a key at once."""
-    django()
     from paceline.api import keys
 
     if not keys.revoke(key_id):

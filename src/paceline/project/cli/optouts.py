@@ -6,7 +6,7 @@ import click
 
 from paceline.sms import numbers
 
-from .common import as_json, django, explained, fail, say
+from .common import as_json, fail, installed, say
 
 REGION = click.option("--region", help="Region of a number without a country code; default PACELINE_REGION.")
 
@@ -21,7 +21,7 @@ def optout() -> None:
 @click.option("--evidence", default="added by hand", show_default=True, help="How we know.")
 @REGION
 @as_json
-@explained
+@installed
 def add(number: str, evidence: str, region: str | None, as_json: bool) -> None:
     """Forbids sending to NUMBER, in every campaign, from now on."""
     from paceline.messaging import suppressions
@@ -33,10 +33,9 @@ def add(number: str, evidence: str, region: str | None, as_json: bool) -> None:
 
 @optout.command("list")
 @as_json
-@explained
+@installed
 def list_(as_json: bool) -> None:
     """Every suppressed number with its reason and evidence."""
-    django()
     from paceline.messaging.models import Suppression
 
     found = list(Suppression.objects.order_by("created_at").values("number", "reason", "evidence", "created_at"))
@@ -48,7 +47,7 @@ def list_(as_json: bool) -> None:
 @click.argument("number")
 @REGION
 @as_json
-@explained
+@installed
 def remove(number: str, region: str | None, as_json: bool) -> None:
     """Lifts the entry: only when the person has asked for texts again."""
     from paceline.messaging import suppressions
@@ -60,7 +59,6 @@ def remove(number: str, region: str | None, as_json: bool) -> None:
 
 
 def _number(raw: str, region: str | None) -> str:
-    django()
     from django.conf import settings
 
     return numbers.normalize(raw, region or settings.PACELINE["REGION"])

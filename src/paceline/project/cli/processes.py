@@ -11,7 +11,7 @@ import click
 
 from paceline.project import lifeline
 
-from .common import as_json, data_dir, django, explained, fail
+from .common import as_json, data_dir, django, explained, fail, installed
 
 
 @click.command()
@@ -52,12 +52,11 @@ def demo(file: Path | None, folder: Path, fresh: bool, headless: bool, as_json: 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
-@explained
+@installed
 def up(host: str, port: int) -> None:
     """Web server and dispatcher on one data folder; both end with this command."""
     from paceline.project import supervisor
 
-    django()
     folder = data_dir()
     supervisor.port(port, insist=True)
     running = supervisor.Supervisor(folder, {"PACELINE_DATA_DIR": str(folder)})
@@ -127,10 +126,9 @@ def sandbox(ctx: click.Context, flags: tuple[str, ...]) -> None:
 @click.command("login-link")
 @click.option("--user", "name", default="operator", show_default=True, help="Who logs in; made when there is none.")
 @click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="Where the dashboard is.")
-@explained
+@installed
 def login_link(name: str, url: str) -> None:
     """A link that logs one person in, once, within half an hour."""
-    django()
     click.echo(make_login_link(name, url))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .common import as_json, django, explained, say
+from .common import as_json, installed, say
 
 
 @click.group()
@@ -20,10 +20,9 @@ def sender() -> None:
 @click.option("--daily-cap", type=click.IntRange(1), help="Submits per day (UTC); default none.")
 @click.option("--account", default="default", show_default=True, help="The provider's alias in the settings.")
 @as_json
-@explained
+@installed
 def add(number: str, mps: float, daily_cap: int | None, account: str, as_json: bool) -> None:
     """Adds NUMBER (or opens it again when it was removed or blocked, with these limits)."""
-    django()
     from django.conf import settings
 
     from paceline.messaging import accounts, senders
@@ -35,10 +34,9 @@ def add(number: str, mps: float, daily_cap: int | None, account: str, as_json: b
 
 @sender.command("list")
 @as_json
-@explained
+@installed
 def list_(as_json: bool) -> None:
     """The senders with their limits and how many contacts hear from each."""
-    django()
     from django.db.models import Count
 
     from paceline.messaging import senders
@@ -57,10 +55,9 @@ def list_(as_json: bool) -> None:
 @click.argument("number")
 @click.argument("mps", type=click.FloatRange(0.001, 10000))
 @as_json
-@explained
+@installed
 def limit(number: str, mps: float, as_json: bool) -> None:
     """Changes the pace of NUMBER to MPS messages a second; takes effect within a second, campaigns go on."""
-    django()
     from django.conf import settings
 
     from paceline.messaging import engine, lanes, senders
@@ -74,10 +71,9 @@ def limit(number: str, mps: float, as_json: bool) -> None:
 @sender.command()
 @click.argument("number")
 @as_json
-@explained
+@installed
 def remove(number: str, as_json: bool) -> None:
     """Stops NUMBER; its contacts and waiting messages go to the other senders, evenly."""
-    django()
     from django.conf import settings
 
     from paceline.messaging import senders

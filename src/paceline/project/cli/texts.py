@@ -10,7 +10,7 @@ import click
 from paceline.sms import numbers
 from paceline.sms import segments as counting
 
-from .common import as_json, data_dir, django, explained, fail, say
+from .common import as_json, data_dir, explained, fail, installed, say
 
 
 @click.command()
@@ -55,10 +55,9 @@ def _in_words(text: str, counted: counting.Segments) -> list[str]:
 @click.option("--region", help="Region of a number without a country code; default PACELINE_REGION.")
 @click.option("--timeout", default=60.0, show_default=True, help="Seconds to wait for the provider's answer.")
 @as_json
-@explained
+@installed
 def send(number: str, text: str, frm: str | None, region: str | None, timeout: float, as_json: bool) -> None:
     """Sends TEXT to NUMBER, ahead of bulk, in its sender's pace, and waits for the provider's answer."""
-    django()
     from django.conf import settings
 
     from paceline.messaging import outbox, senders, suppressions
