@@ -495,6 +495,7 @@ def test_no_json_breaks_the_door(api, body):
 def test_no_number_and_no_text_gets_into_the_log(api, caplog):
     """Neither of what is taken nor of what is refused; and the key does not either."""
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="django.request")
 
     for body in (BODY, BODY | {"recipients": ["+1212555010155"]}, BODY | {"sender": "+12125550177"}, b'{"+12125550188'):
         post(api, body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from rest_framework import serializers
 
 from paceline.messaging.models import Sender
 from paceline.sms import errors, templates
-from paceline.sms.numbers import normalize
+from paceline.sms.numbers import may_be_national, normalize
 
 from .errors import TooLarge
 
@@ -44,16 +45,17 @@ def read_number(raw: str, region: str | None) -> str:
     So `12065550100`, as providers' own APIs spell it, means the same in every region in which it is not somebody's
     national number; there the national reading wins. Raises `InvalidNumber` with the first reading's sentence.
     """
+    digits = raw.strip()
+    bare = _BARE.fullmatch(digits) is not None
+    if bare and not may_be_national(digits, region):
+        with suppress(errors.InvalidNumber):
+            return normalize("+" + digits)
     try:
         return normalize(raw, region)
     except errors.InvalidNumber:
-        digits = raw.strip()
-        if not _BARE.fullmatch(digits):
-            raise
-        try:
-            return normalize("+" + digits)
-        except errors.InvalidNumber:
-            pass
+        if bare:
+            with suppress(errors.InvalidNumber):
+                return normalize("+" + digits)
         raise
 
 

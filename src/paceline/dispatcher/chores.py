@@ -44,8 +44,11 @@ class Chores:
                 step.more |= bool(released)
                 if not released:
                     campaigns.finish(campaign)
-            elif campaign.state == campaigns.State.CANCELLED and campaigns.sweep(campaign):
-                step.more = True
+            elif campaign.state == campaigns.State.CANCELLED:
+                if campaigns.sweep(campaign):
+                    step.more = True
+                else:
+                    campaigns.finish(campaign)
         return step
 
     def _is_time(self, chore: str, every: float) -> bool:

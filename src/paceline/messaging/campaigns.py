@@ -22,6 +22,7 @@ from . import engine, senders, suppressions
 from .models import Campaign, Contact, ContactList, Intake, Membership, Sender, TextMessage
 
 State = Campaign.State
+CHUNKS_AT_ONCE = 10  # what cancelling does within the request that asks for it
 CHUNK = 200  # rows that are rendered or inserted in one write transaction
 NUMBERS_PER_INTAKE = 200
 
@@ -45,7 +46,7 @@ def create(
     scheduled_at: datetime | None = None,
     expires_at: datetime | None = None,
 ) -> Campaign:
-    """A draft for a list, for E.164 `numbers`, or both. Raises `CampaignError` or `TemplateError`, and makes nothing then."""
+    """A draft for a list, for E.164 `numbers`, or both. Raises `CampaignError` or `TemplateError`; then none is."""
     if not text.strip():
         raise CampaignError("The text is empty; write something to send")
     templates.parse(text)
@@ -135,22 +136,29 @@ def resume(campaign: Campaign) -> Campaign:
 
 
 def cancel(campaign: Campaign) -> Campaign:
-    """Ends it: who has not been submitted to by 250 ms after this is `cancelled`; the account is exact."""
+    """Ends it: who has not been submitted to by 250 ms after this is `cancelled`; the account is exact.
+
+    Moves the first rows itself; of a large campaign the dispatcher moves the rest.
+    """
     _switch(
         campaign,
         "cancelled",
         dict.fromkeys((State.DRAFT, State.SCHEDULED, State.RUNNING, State.PAUSED), State.CANCELLED),
-        finished_at=timezone.now(),
     )
-    while fan_out(campaign) or sweep(campaign):
-        pass
+    for _ in range(CHUNKS_AT_ONCE):
+        if not (fan_out(campaign) or sweep(campaign)):
+            finish(campaign)
+            break
+    campaign.refresh_from_db()
     return campaign
 
 
 def set_pace(campaign: Campaign, *, batch_size: int | None, delay_period: float) -> Campaign:
     """Changes the valve while it runs; takes effect at the next tranche and repeats or loses nobody."""
     _check_pace(batch_size, delay_period)
-    Campaign.objects.filter(pk=campaign.pk).update(batch_size=batch_size, delay_period=delay_period)
+    still = Campaign.objects.filter(pk=campaign.pk).exclude(state__in=[State.FINISHED, State.CANCELLED])
+    if not still.update(batch_size=batch_size, delay_period=delay_period):
+        _explain(campaign, "given another pace", "draft, scheduled, running or paused")
     campaign.refresh_from_db()
     return campaign
 
@@ -175,9 +183,7 @@ def _explain(campaign: Campaign, word: str, wanted: str) -> None:
 
 def due() -> list[Campaign]:
     """Campaigns that a step may be waiting for: everything launched and not at its end."""
-    busy = Q(state__in=[State.RUNNING, State.PAUSED]) | Q(
-        state=State.CANCELLED, fanned_out=False, started_at__isnull=False
-    )
+    busy = Q(state__in=[State.RUNNING, State.PAUSED]) | Q(state=State.CANCELLED, finished_at=None)
     return list(Campaign.objects.filter(busy).order_by("pk"))
 
 
@@ -331,13 +337,14 @@ def sweep(campaign: Campaign) -> int:
 
 
 def finish(campaign: Campaign) -> bool:
-    """Finished when everybody has a row and nothing is held, queued, leased or submitting; reports may still come."""
-    if campaign.state != State.RUNNING or not campaign.fanned_out:
+    """Over when everybody has a row and nothing is held, queued, leased or submitting; reports may still come.
+
+    A running campaign is finished then; a cancelled one stays cancelled.
+    """
+    end = {State.RUNNING: State.FINISHED, State.CANCELLED: State.CANCELLED}.get(State(campaign.state))
+    if end is None or not campaign.fanned_out:
         return False
     if TextMessage.objects.filter(campaign=campaign, status__in=UNFINISHED).exists():
         return False
-    return bool(
-        Campaign.objects.filter(pk=campaign.pk, state=State.RUNNING).update(
-            state=State.FINISHED, finished_at=timezone.now()
-        )
-    )
+    still = Campaign.objects.filter(pk=campaign.pk, state=campaign.state, finished_at=None)
+    return bool(still.update(state=end, finished_at=timezone.now()))

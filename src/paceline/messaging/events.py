@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+from django.db import DatabaseError, OperationalError
 from django.utils import timezone
 
 from paceline.sms.errors import PacelineError
@@ -58,12 +59,23 @@ class _GroupCommit:
             return
         try:
             _write(group)
-        except Exception as error:
-            for member in group:
-                member.stored.set_exception(error)
+        except DatabaseError as error:
+            if len(group) > 1 and not isinstance(error, OperationalError):
+                for member in group:  # one row that the database refuses must not fail its neighbours
+                    _GroupCommit._commit([member])
+                return
+            _fail(group, error)
+        except BaseException as error:
+            _fail(group, error)
+            raise
         else:
             for member in group:
                 member.stored.set_result(None)
+
+
+def _fail(group: Sequence[_Arrival], error: BaseException) -> None:
+    for member in group:
+        member.stored.set_exception(error)
 
 
 _group_commit = _GroupCommit()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from paceline.sms.keywords import Keyword, classify
 from paceline.sms.messages import InboundText
 from paceline.sms.status import Status
@@ -9,9 +11,13 @@ from paceline.sms.status import Status
 from . import suppressions
 from .models import Contact, Event, Sender, TextMessage
 
+NUMBER = re.compile(r"\+[0-9]{3,15}")
+
 
 def obey(text: InboundText) -> None:
     """STOP suppresses the number, START lifts what a STOP has set. Runs in the webhook's own commit."""
+    if not NUMBER.fullmatch(text.number):
+        return  # a short code or a name: nothing that a text could be sent to
     match classify(text.text):
         case Keyword.STOP:
             suppressions.add(text.number, suppressions.Reason.OPT_OUT, f"replied {text.text.strip()[:40]!r}")

@@ -20,7 +20,7 @@ from paceline.sms.messages import Accepted, Message, new_reference
 from paceline.sms.segments import segments
 from paceline.sms.status import Status
 
-from . import engine, lanes, suppressions
+from . import engine, lanes, senders, suppressions
 from .clock import Clock
 from .models import Campaign, Contact, Sender, TextMessage
 
@@ -117,7 +117,7 @@ def claim(account_id: int, clock: Clock, *, lead: float = 0.0, only_direct: bool
             message = waiting[lane.limit.pk].pop()
             lane.take(slot_at, message.segments)
             account.take(slot_at, message.segments)
-            lane.limit.turn = message.campaign_id or 0
+            lane.limit.turn = message.campaign_id or lane.limit.turn
             leases.append(Lease(message.id, attempt, slot_at, lane.limit.pk))
             if not waiting[lane.limit.pk] or lane.taken >= lane.most:
                 ready.remove(lane)
@@ -174,14 +174,15 @@ def _waiting(senders: Sequence[lanes.Timeline], now: float, running: Sequence[in
 
 
 def _by_turn(messages: list[_Waiting], after: int) -> list[_Waiting]:
-    """By priority; within one priority the campaigns take turns, beginning behind the one served last."""
+    """By priority; within one priority texts of no campaign, then campaigns by turn, beginning behind the last served."""
     place: Counter[tuple[int, int]] = Counter()
     keyed = []
     for message in sorted(messages, key=lambda m: (m.priority, m.id)):
         campaign = message.campaign_id or 0
         round_number = place[message.priority, campaign]
         place[message.priority, campaign] += 1
-        keyed.append(((message.priority, round_number, campaign <= after, campaign), message))
+        turn = (round_number, campaign <= after, campaign) if campaign else (-1, False, round_number)
+        keyed.append(((message.priority, *turn), message))
     return [message for _, message in sorted(keyed, key=lambda pair: pair[0])]
 
 
@@ -202,11 +203,13 @@ def gate(leases: Sequence[Lease], clock: Clock) -> list[Submission]:
         rows = engine.locked(TextMessage.objects.filter(pk__in=list(held), status=Status.LEASED).order_by("pk"))
         messages = [message for message in rows if message.attempt == held[message.pk].attempt]
         campaigns = Campaign.objects.in_bulk({m.campaign_id for m in messages if m.campaign_id})
-        senders = Sender.objects.in_bulk({m.sender_id for m in messages})
+        lanes_ = {
+            s.pk: s for s in engine.locked(Sender.objects.filter(pk__in={m.sender_id for m in messages}).order_by("pk"))
+        }
         suppressed = suppressions.among(m.to for m in messages)
         submits: Counter[int] = Counter()
         for message in messages:
-            lease, sender = held[message.pk], senders[message.sender_id]
+            lease, sender = held[message.pk], lanes_[message.sender_id]
             end = _stop(message, campaigns.get(message.campaign_id), sender, message.to in suppressed, now)
             if end is None and sender.daily_cap is not None:
                 used = lanes.used_today(sender, now) + submits[sender.pk]
@@ -286,15 +289,15 @@ def settle(outcomes: Sequence[Outcome]) -> None:
         _settle_uncertain(by_kind[errors.Uncertain])
         _settle_refused(by_kind[errors.Refused])
         _settle_unavailable(by_kind[errors.Unavailable])
-        _move([o.lease for o in by_kind[Missed]], Status.QUEUED, was="'leased', 'submitting'")
+        _move([o.lease for o in by_kind[Missed]], Status.QUEUED, was="'leased', 'submitting', 'uncertain'")
+        for outcome in by_kind[errors.AccountProblem]:  # before the senders, as a claim locks them
+            lanes.block(Sender.objects.get(pk=outcome.lease.sender_id).account, _why(outcome))
         for outcome in by_kind[errors.Throttled]:
             retry_after = getattr(outcome.result, "retry_after", None)
             until = lanes.throttle(outcome.lease.sender_id, outcome.at, retry_after)
             _requeue([outcome], until)
         for outcome in by_kind[errors.SenderProblem]:
             lanes.block(Sender(pk=outcome.lease.sender_id), _why(outcome))
-        for outcome in by_kind[errors.AccountProblem]:
-            lanes.block(Sender.objects.get(pk=outcome.lease.sender_id).account, _why(outcome))
         _requeue(by_kind[errors.SenderProblem] + by_kind[errors.AccountProblem], 0.0)
         for sender_id in {o.lease.sender_id for o in outcomes if _kind(o.result) not in (errors.Uncertain, Missed)}:
             lanes.heard(sender_id, uncertain=False)
@@ -329,11 +332,12 @@ def _settle_accepted(outcomes: Sequence[Outcome]) -> None:
         assert isinstance(accepted, Accepted)
         at = engine.moment(datetime.fromtimestamp(outcome.at, UTC))
         rows.append((accepted.provider_id, at, outcome.lease.id, outcome.lease.attempt))
-    # an early report may have raised the status already; it keeps its rank and gets its provider_id
+    # an early report may have raised the status already; it keeps its rank and its words, and gets its provider_id
+    ours = "status IN ('submitting', 'uncertain', 'accepted')"  # MariaDB sees the new status further to the right
     engine.many(
-        f"UPDATE {TABLE} SET status = CASE WHEN status IN ('submitting', 'uncertain') THEN 'accepted' ELSE status END,"
-        " provider_id = %s, accepted_at = %s, lease_until = NULL, reason = '', code = CASE WHEN status IN"
-        " ('submitting', 'uncertain', 'accepted') THEN '' ELSE code END WHERE id = %s AND attempt = %s",
+        f"UPDATE {TABLE} SET status = CASE WHEN {ours} THEN 'accepted' ELSE status END,"
+        f" code = CASE WHEN {ours} THEN '' ELSE code END, reason = CASE WHEN {ours} THEN '' ELSE reason END,"
+        " provider_id = %s, accepted_at = %s, lease_until = NULL WHERE id = %s AND attempt = %s",
         rows,
     )
 
@@ -390,9 +394,10 @@ def _code(outcome: Outcome) -> str:
 def recover(now: float, *, everything: bool = False) -> tuple[int, int]:
     """What a dead dispatcher left: `leased` goes back to the queue, `submitting` becomes uncertain, never queued.
 
-    By time; `everything` is for the start of a dispatcher that knows itself to be the only one.
-    Answers (requeued, uncertain).
+    By time; `everything` is for the start of a dispatcher that knows itself to be the only one. What came back to a
+    sender that has been removed meanwhile follows its contact. Answers (requeued, uncertain).
     """
+    senders.rehome()
     over = Q() if everything else Q(lease_until__lt=now)
     if not TextMessage.objects.filter(over, status__in=[Status.LEASED, Status.SUBMITTING]).exists():
         return 0, 0

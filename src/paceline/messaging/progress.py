@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from paceline.sms import pacing
 from paceline.sms.status import HANDOVERS, RANK, UNFINISHED, Status
 
 from . import engine, lanes
-from .models import Campaign, Sender, TextMessage
+from .models import Account, Campaign, Sender, TextMessage
 
 RATE_WINDOW_SECONDS = 10.0
 STILL_SECONDS = 15.0  # a running campaign that submits nothing for so long needs an explanation
@@ -81,6 +81,7 @@ def of(campaign: Campaign) -> Progress:
         members = campaign.list.memberships.filter(pk__gt=after)
         unwritten += members.filter(pk__lte=campaign.fan_out_until).count() if campaign.started_at else members.count()
     counts[Status.HELD] += unwritten
+    lanes_used = Sender.objects.filter(pk__in={*waiting, *submitted} - {None}).select_related("account").order_by("pk")
     shares = [
         SenderShare(
             number=sender.number,
@@ -90,16 +91,10 @@ def of(campaign: Campaign) -> Progress:
             learned=round(lanes.learned(sender, now), 3),
             blocked=sender.blocked or sender.account.blocked,
         )
-        for sender in Sender.objects.filter(pk__in={*waiting, *submitted} - {None})
-        .select_related("account")
-        .order_by("pk")
+        for sender in lanes_used
     ]
+    limit = _together(lanes_used, now)
     recent = mine.filter(submitted_at__gt=now - RATE_WINDOW_SECONDS, submitted_at__lte=now).count()
-    limits = [share.limit for share in shares]
-    account = shares and Sender.objects.filter(number=shares[0].number).values_list("account__mps", flat=True).first()
-    limit = None if not limits or None in limits else sum(value for value in limits if value)
-    if account:
-        limit = min(limit, account) if limit is not None else account
     total_waiting = sum(waiting.values()) + unwritten
     return Progress(
         id=campaign.pk,
@@ -116,6 +111,22 @@ def of(campaign: Campaign) -> Progress:
         started_at=campaign.started_at,
         finished_at=campaign.finished_at,
     )
+
+
+def _together(senders: Iterable[Sender], now: float) -> float | None:
+    """Messages per second that these senders may send at once, each account's own limit in mind; None is no limit."""
+    by_account: dict[Account, list[float | None]] = {}
+    for sender in senders:
+        by_account.setdefault(sender.account, []).append(lanes.rate(sender, now))
+    total = 0.0
+    for account, rates in by_account.items():
+        known = [rate for rate in rates if rate is not None]
+        ceilings = [account.mps] if len(known) < len(rates) else [account.mps, sum(known)]
+        least = min((ceiling for ceiling in ceilings if ceiling is not None), default=None)
+        if least is None:
+            return None
+        total += least
+    return total or None
 
 
 def _eta(campaign: Campaign, shares: list[SenderShare], waiting: int, limit: float | None) -> float | None:

@@ -1,10 +1,8 @@
 """Which door is where?"""
 
-from django.contrib import admin
 from django.urls import include, path
 
 urlpatterns = [
-    path("admin/", admin.site.urls),
     path("webhooks/", include("paceline.webhooks.urls")),
     path("", include("paceline.api.urls")),
     path("", include("paceline.dashboard.urls")),

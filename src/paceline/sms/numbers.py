@@ -60,6 +60,30 @@ def is_valid(raw: str, region: str | None = None) -> bool:
     return True
 
 
+def may_be_national(digits: str, region: str | None) -> bool:
+    """False when bare `digits` are certainly no number as dialled within `region`: their count says so.
+
+    Spares a caller who tries several readings the slow one. True says nothing.
+    """
+    if region is None:
+        return False
+    lengths = _national_lengths(region.upper())
+    return not lengths or digits[:1] in ("", "0") or len(digits) in lengths
+
+
+@cache
+def _national_lengths(region: str) -> frozenset[int]:
+    """How many digits a number has within a region, with and without its trunk prefix; none when that is not simple."""
+    from phonenumbers import PhoneMetadata
+
+    metadata = PhoneMetadata.metadata_for_region(region, None)
+    if metadata is None or metadata.national_prefix_for_parsing != metadata.national_prefix:
+        return frozenset()
+    possible = set(metadata.general_desc.possible_length)
+    trunk = len(metadata.national_prefix or "")
+    return frozenset(possible | {length + trunk for length in possible})
+
+
 @cache
 def regions() -> frozenset[str]:
     """Every default region that `normalize` knows, as ISO 3166 alpha-2 codes."""

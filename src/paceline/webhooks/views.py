@@ -23,7 +23,8 @@ BODY_MOST = 64 * 1024
 @require_POST
 def receive(request: HttpRequest, alias: str, kind: str = "") -> HttpResponse:
     """Takes a status or an inbound webhook of one account; both may come to either address."""
-    if int(request.META.get("CONTENT_LENGTH") or 0) > BODY_MOST or len(request.body) > BODY_MOST:
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if not length.isdecimal() or int(length) > BODY_MOST or len(request.body) > BODY_MOST:
         return HttpResponse("A webhook is at most 64 KB", status=413)
     webhook = WebhookRequest(
         method=request.method or "",

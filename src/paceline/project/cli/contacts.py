@@ -88,7 +88,8 @@ def import_(
         done = verbs.add(sheet, into, on_rows=on_rows)
     if rejects is not None:
         _write_rejects(rejects, refused)
-    value = asdict(done) | {"list": into.name}
+    value = {name: getattr(done, name) for name in ("rows", "ready", "duplicate", "invalid", "new", "known", "reasons")}
+    value["list"] = into.name
     lines = [_summary(done.ready, done.duplicate, done.invalid, done.reasons)]
     lines.append(f"{done.new} new contacts and {done.known} known ones are on the list {into.name!r}")
     if rejects is not None and refused:
