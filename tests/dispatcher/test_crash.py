@@ -9,8 +9,6 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 from paceline.sandbox.behaviour import Behaviour
 
 from ..installation import Installation, until

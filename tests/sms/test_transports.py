@@ -242,6 +242,25 @@ def test_connection_is_used_again():
     assert (len(carrier.requests), carrier.connected) == (3, 1)
 
 
+def test_connection_opened_ahead_is_the_one_that_the_submit_uses():
+    """`connect` writes nothing; the submit behind it needs no new connection. With nobody there it is silent."""
+
+    async def run(provider):
+        async with AsyncTransport() as transport:
+            await transport.connect(provider)
+            await transport.connect(vonage(closed_port()))
+            await asyncio.sleep(0.05)
+            written_before = len(carrier.requests)
+            return written_before, await transport.submit(provider, MESSAGE)
+
+    with Carrier(accept) as carrier:
+        written_before, accepted = asyncio.run(run(vonage(carrier.port)))
+
+    assert written_before == 0
+    assert isinstance(accepted, Accepted)
+    assert (carrier.connected, len(carrier.requests)) == (1, 1)
+
+
 def test_connection_that_the_server_closed_while_idle_costs_nothing():
     """The next message takes a fresh one: no message is uncertain for it, none is sent twice."""
 

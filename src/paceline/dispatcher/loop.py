@@ -36,6 +36,7 @@ CHORES_EVERY_SECONDS = 0.05
 IDLE_EVERY_SECONDS = 0.25
 SETTLE_EVERY_SECONDS = 0.05
 SETTLE_MOST = 500
+CONNECTIONS = 1000
 DATABASE_RETRY_SECONDS = 0.5
 
 T = TypeVar("T")
@@ -56,7 +57,7 @@ class Dispatcher:
         only_direct: bool = False,
     ) -> None:
         self.clock = clock or Clock()
-        self._transport = transport or AsyncTransport()
+        self._transport = transport or AsyncTransport(connections=CONNECTIONS)
         self._wire_log = wire_log or WireLog(None)
         self._provider = provider
         self._sleep = sleep
@@ -121,6 +122,7 @@ class Dispatcher:
                         heapq.heappush(self._leases, (lease.slot_at, lease.id, lease, provider))
                     if leases:
                         self._leased.set()
+                        self._keep(asyncio.create_task(self._transport.connect(provider)))
                         self._lead *= 0.9
             except DatabaseError as error:
                 await self._database_is_away("claim", error)
@@ -166,9 +168,11 @@ class Dispatcher:
                 await self._database_is_away("gate", error)
                 continue
             for submission in passed:
-                task = asyncio.create_task(self._submit(submission, batch[submission.lease.id][1]))
-                self._in_flight.add(task)
-                task.add_done_callback(self._in_flight.discard)
+                self._keep(asyncio.create_task(self._submit(submission, batch[submission.lease.id][1])))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._in_flight.add(task)
+        task.add_done_callback(self._in_flight.discard)
 
     async def _submit(self, submission: Submission, provider: Provider) -> None:
         lease = submission.lease

@@ -82,7 +82,7 @@ def _run(demo: Demo, headless: bool, as_json: bool) -> None:
     for name in ("PACELINE_PROVIDERS", "PACELINE_PUBLIC_URL"):
         os.environ.pop(name, None)
     os.environ |= environment
-    running = supervisor.Supervisor(demo.folder, environment)
+    running = supervisor.Supervisor(demo.folder, environment, patience=4)
     with supervisor.interruptible():
         try:
             running.start("carrier", "sandbox", f"@{_carrier_flags(demo, environment, carrier_port, port)}")
@@ -101,6 +101,9 @@ def _run(demo: Demo, headless: bool, as_json: bool) -> None:
             while True:
                 running.look()
                 time.sleep(0.2)
+        except (PacelineError, TimeoutError):
+            running.stop()
+            raise
         except KeyboardInterrupt:
             click.echo("\nDraining: what is on the wire finishes. Ctrl-C again stops at once.", err=True)
             running.stop()

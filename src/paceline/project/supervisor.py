@@ -29,6 +29,10 @@ class PortTaken(PacelineError):
     """Somebody else listens there."""
 
 
+class ChildFailed(PacelineError):
+    """A process falls again and again."""
+
+
 @dataclass(slots=True)
 class Child:
     """One process: `paceline` with these arguments."""
@@ -43,7 +47,9 @@ class Child:
 class Supervisor:
     """Starts children, starts them again with growing delays when they fall, stops them all."""
 
-    def __init__(self, log_dir: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, log_dir: Path, environment: Mapping[str, str], *, patience: int | None = None) -> None:
+        """`patience`: how often a child may fall in a row before `look` gives up; None is for ever."""
+        self._patience = patience
         self._log_dir = log_dir
         self._environment = {**os.environ, **environment, PARENT: str(os.getpid())}
         self._children: list[Child] = []
@@ -64,7 +70,7 @@ class Supervisor:
             )
 
     def look(self) -> None:
-        """Starts again what has fallen. Called every so often by whoever waits."""
+        """Starts again what has fallen. Called every so often by whoever waits. Raises `ChildFailed`."""
         for child in self._children:
             if child.process.poll() is None:
                 if time.monotonic() - child.started_at > 30:
@@ -74,6 +80,8 @@ class Supervisor:
                 continue
             log.warning("%s ended with %s; starting it again", child.name, child.process.returncode)
             child.falls += 1
+            if self._patience is not None and child.falls > self._patience:
+                raise ChildFailed(f"{child.name} does not stay up; its last words are in {self._log_dir}/{child.name}.log")
             child.process = self._spawn(child.name, child.arguments)
             child.started_at = time.monotonic()
 

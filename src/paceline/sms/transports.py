@@ -21,7 +21,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError as FutureCancelled
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -116,6 +116,16 @@ class AsyncTransport:
         else:
             return _read(provider, answer)
         raise failure  # out here, so that it does not drag along an error that quotes the address
+
+    async def connect(self, provider: Provider) -> None:
+        """Opens a connection that the next submit finds ready, unless one stands idle. Writes nothing, raises nothing.
+
+        A submit that had to connect first would miss its slot; what keeps it from connecting, it says itself.
+        """
+        if provider.endpoint:
+            request = Request("POST", provider.endpoint)
+            with suppress(Exception):
+                await self._exchange(request, _Attempt(request, _go_no_further))
 
     async def _exchange(self, request: Request, attempt: _Attempt) -> Response:
         """One request, one answer. Raises whatever goes wrong; `attempt` knows whether it was written."""
@@ -232,6 +242,14 @@ async def _close_and_drain(carrier: AsyncTransport) -> None:
 
 
 # The one request
+
+
+class _Connected(Exception):
+    """Far enough for `connect`."""
+
+
+def _go_no_further() -> None:
+    raise _Connected
 
 
 class _Stale(Exception):

@@ -35,7 +35,7 @@ def explained(command: Command) -> Command:
     def explaining(*args: Any, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
-        except PacelineError as error:
+        except (PacelineError, TimeoutError) as error:
             fail(str(error))
         except FileNotFoundError as error:
             fail(f"There is no file {error.filename}")

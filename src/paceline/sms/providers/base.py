@@ -35,6 +35,8 @@ class Provider(ABC):
 
     name: ClassVar[str]
     capabilities: ClassVar[Capabilities] = Capabilities()
+    endpoint: str = ""
+    """Where submits go, if over HTTP: so that a connection can be opened ahead of a slot."""
 
     @abstractmethod
     def build(self, message: Message) -> Request:

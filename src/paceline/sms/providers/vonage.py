@@ -130,6 +130,12 @@ CODES: dict[str, tuple[Status, str]] = {
 OPTED_OUT = {"1240", "1483"}  # reported: write a suppression
 SENDER_CODES = {"1420", "1120"}  # answered with 422: the lane pauses
 
+ACCOUNT_CODES = {"1060", "1070", "1080", "1460", "1461", "1470", "1472", "1473"}
+"""Answered with a 4xx: it is the account that may not send, so no recipient is given up for it."""
+
+WRONG_DOOR = {404, 405, 406, 415}
+"""A mistake in our settings or in this file, never in a message."""
+
 OLDER = {"110": "1430", "1100": "1400", "1110": "1410", "1120": "1420", "1140": "1440", "1150": "1450"}
 """In answers (not in callbacks) these older codes may stand for the newer: their reason is the newer's."""
 
@@ -198,14 +204,14 @@ class Vonage(Provider):
         self._api_key = api_key
         self._application_id = application_id
         self._signature_secret = signature_secret.encode()
-        self._endpoint = _http_url("base_url", base_url).rstrip("/") + "/v1/messages"
+        self.endpoint = _http_url("base_url", base_url).rstrip("/") + "/v1/messages"
         self._webhook_url = _http_url("webhook_url", webhook_url) if webhook_url else ""
         self._private_key = _load_private_key(private_key) if private_key else None
         self._basic = "Basic " + base64.b64encode(f"{api_key}:{api_secret}".encode()).decode()
         self._token = ("", 0.0)  # and when to make the next
 
     def __repr__(self) -> str:
-        return f"<Vonage {self._endpoint} with {'an application' if self._private_key else 'an API key'}>"
+        return f"<Vonage {self.endpoint} with {'an application' if self._private_key else 'an API key'}>"
 
     def build(self, message: Message) -> Request:
         """The POST that submits `message`. Raises `Refused` for a text over 1000 characters or not valid Unicode."""
@@ -237,7 +243,7 @@ class Vonage(Provider):
             "Accept": "application/json",
             "Authorization": self._authorization(),
         }
-        return Request("POST", self._endpoint, headers, body)
+        return Request("POST", self.endpoint, headers, body)
 
     def read(self, response: Response) -> Accepted:
         """What Vonage's answer means: the HTTP status decides first, then the code in the problem's `type`."""
@@ -358,6 +364,15 @@ def _refusal(status: int, code: str, headers: Mapping[str, str]) -> ProviderErro
     if status in (401, 402, 403):
         reason = ACCOUNT_PROBLEMS.get(code) or ACCOUNT_PROBLEMS[str(status)]
         return AccountProblem(f"Nothing can be sent: {reason}.", code=code or str(status))
+    if status in WRONG_DOOR:
+        return AccountProblem(
+            f"Nothing can be sent: HTTP status {status} means that the address is not Vonage's; check base_url.",
+            code=code or str(status),
+        )
+    if code in ACCOUNT_CODES:
+        return AccountProblem(f"Nothing can be sent: {_reason(code)}.", code=code)
+    if status == 408:
+        return Uncertain("Vonage says that the request came too slowly; whether it took the message is not known.")
     reason = _reason(OLDER.get(code, code)) or f"HTTP status {status}"
     if code == "1240":
         return OptedOut(f"Vonage refused the message: {reason}.", code=code)
