@@ -37,6 +37,7 @@ IDLE_EVERY_SECONDS = 0.25
 SETTLE_EVERY_SECONDS = 0.05
 SETTLE_MOST = 500
 CONNECTIONS = 1000
+BREATH_SECONDS = 0.003  # between two chunks, so that other writers get their turn
 DATABASE_RETRY_SECONDS = 0.5
 
 T = TypeVar("T")
@@ -238,7 +239,7 @@ class Dispatcher:
                 continue
             if step.released:
                 self._released.set()
-            await self._sleep(0.001 if step.more else CHORES_EVERY_SECONDS)
+            await self._sleep(BREATH_SECONDS if step.more else CHORES_EVERY_SECONDS)
 
     # --- waiting ----------------------------------------------------------------------------------------------
 

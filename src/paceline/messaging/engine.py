@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import Any
 
 from django.db import OperationalError, connection, models, transaction
+
+BUSY_SECONDS = 30.0
+"""How long a write waits for another process on SQLite."""
 
 CHUNK = 500
 """Rows that one write transaction may hold at the most, so that it stays short."""
@@ -21,12 +24,36 @@ _writer = threading.RLock()
 @contextmanager
 def write() -> Iterator[None]:
     """One short write transaction: IMMEDIATE on SQLite, READ COMMITTED elsewhere. No network inside."""
-    if connection.vendor == "sqlite":
-        with _writer, transaction.atomic():
+    if connection.vendor == "sqlite" and not connection.in_atomic_block:
+        with _writer, _prompt_transaction():
             yield
     else:
         with transaction.atomic():
             yield
+
+
+@contextmanager
+def _prompt_transaction() -> Iterator[None]:
+    """BEGIN IMMEDIATE, asked for every millisecond while another process writes.
+
+    SQLite's own waiting sleeps up to 100 ms between two looks: beside a process with much to write it comes too late
+    again and again.
+    """
+    give_up_at = time.monotonic() + BUSY_SECONDS
+    with ExitStack() as transaction_block, connection.cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout = 0")
+        try:
+            while True:
+                try:
+                    transaction_block.enter_context(transaction.atomic())
+                    break
+                except OperationalError as error:
+                    if not is_busy(error) or time.monotonic() > give_up_at:
+                        raise
+                    time.sleep(0.001)
+        finally:
+            cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
+        yield
 
 
 def now() -> float:

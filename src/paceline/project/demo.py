@@ -251,11 +251,13 @@ def _bar(name: str) -> Iterator[Any]:
 
 
 def _invite(demo: Demo, campaign: Any, port: int) -> None:
+    from paceline.messaging import progress
+
     from .cli.processes import make_login_link
 
     link = make_login_link("demo", f"http://127.0.0.1:{port}")
     click.echo(
-        f"\n  Paceline is running: {campaign.messages.count() or campaign.list.memberships.count()} recipients,"
+        f"\n  Paceline is running: {progress.of(campaign).total} recipients,"
         f" {demo.senders} senders, {demo.mps:g} messages a second each, a simulated carrier.\n\n"
         f"  Open       {link}\n"
         f"             (logs you in once; a new one: ./run paceline login-link --user demo --url http://127.0.0.1:{port})\n"

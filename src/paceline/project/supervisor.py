@@ -81,7 +81,9 @@ class Supervisor:
             log.warning("%s ended with %s; starting it again", child.name, child.process.returncode)
             child.falls += 1
             if self._patience is not None and child.falls > self._patience:
-                raise ChildFailed(f"{child.name} does not stay up; its last words are in {self._log_dir}/{child.name}.log")
+                raise ChildFailed(
+                    f"{child.name} does not stay up; its last words are in {self._log_dir}/{child.name}.log"
+                )
             child.process = self._spawn(child.name, child.arguments)
             child.started_at = time.monotonic()
 

@@ -93,6 +93,7 @@ def web(host: str, port: int) -> None:
         interface=Interfaces.WSGI,
         workers=1,
         blocking_threads=8,
+        backpressure=256,
         log_access=False,
         respawn_failed_workers=True,
     ).serve()
