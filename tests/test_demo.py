@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import stat
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
@@ -84,6 +88,42 @@ def test_the_demo_sends_to_each_of_724_once_and_the_same_folder_resumes(tmp_path
 
     again = demo(tmp_path / "d", "--mps", "20")
     assert again == report
+    nothing_secret_is_said(tmp_path / "d")
+
+
+def nothing_secret_is_said(folder: Path) -> None:
+    """No secret, number or text is in a log at default level, and the secrets are readable by their owner only."""
+    secrets_file = folder / "secrets.env"
+    canaries = [line.split("=", 1)[1] for line in secrets_file.read_text().splitlines()]
+    canaries += [accept.number[2:] for accept in ledger.accepts(folder / "carrier.jsonl")]
+    canaries += ["Doors open"]
+    logs = {path.name: path.read_text() for path in folder.glob("*.log")}
+
+    assert stat.S_IMODE(secrets_file.stat().st_mode) == 0o600
+    assert {"carrier.log", "dispatcher.log", "web.log"} <= set(logs)
+    assert [(name, canary) for name, text in logs.items() for canary in canaries if canary in text] == []
+
+
+def test_the_demo_shows_a_dashboard_by_a_link_that_works_once(tmp_path: Path) -> None:
+    """A link is printed; it opens the campaign list, once; Ctrl-C drains, stops and leaves no process behind."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("PACELINE_", "VONAGE_", "DATABASE_", "DJANGO_"))}
+    command = [sys.executable, "-m", "paceline", "demo", "--port", "0", "--mps", "1", "--data-dir", str(tmp_path / "d")]
+    running = subprocess.Popen(command, env=clean, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert running.stdout is not None
+    link = next(word for line in running.stdout for word in line.split() if "/login/" in word)
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with browser.open(link) as page:
+        shown = page.read().decode()
+    with pytest.raises(urllib.error.HTTPError) as second:
+        urllib.request.urlopen(link)
+    running.send_signal(signal.SIGINT)
+    running.communicate(timeout=60)
+
+    assert "Demo: attendees.csv" in shown
+    assert second.value.code == 410
+    assert "127.0.0.1" in link
+    with pytest.raises(OSError):
+        urllib.request.urlopen(link.split("/login/")[0])
 
 
 @pytest.mark.one_mps
