@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from paceline.messaging import outbox
+from paceline.messaging import accounts, outbox
 from paceline.sms.errors import PacelineError
 
 from .loop import Dispatcher
@@ -62,6 +62,7 @@ def run(
     Raises `AlreadyRunning`. At the start it requeues what is leased and marks what is submitting uncertain.
     """
     with only_one(data_dir, patience_seconds):
+        accounts.sync()
         outbox.recover(0.0, everything=True)
         log = WireLog(data_dir / WIRE_LOG)
         try:

@@ -34,7 +34,14 @@ def provider(alias: str) -> Provider:
 
 
 def get(alias: str = DEFAULT) -> Account:
-    """The account's row, made when it is first asked for. Raises `ImproperlyConfigured` for an unknown alias."""
+    """The account's row with the rate of the settings. Raises `ImproperlyConfigured` for an unknown alias."""
     provider(alias)
-    account, _ = Account.objects.get_or_create(alias=alias, defaults={"mps": configured()[alias].get("MPS")})
-    return account
+    Account.objects.get_or_create(alias=alias)
+    sync()
+    return Account.objects.get(alias=alias)
+
+
+def sync() -> None:
+    """Brings each account's rate in line with the settings: they are what counts."""
+    for alias, entry in configured().items():
+        Account.objects.filter(alias=alias).update(mps=entry.get("MPS"))

@@ -72,10 +72,11 @@ def run(demo: Demo, fresh: bool, headless: bool, as_json: bool) -> None:
 def _run(demo: Demo, headless: bool, as_json: bool) -> None:
     port = supervisor.port(demo.port)
     carrier_port = supervisor.port(0)
+    secrets.ensure(demo.folder, SECRETS)
     environment = {
-        **secrets.ensure(demo.folder, SECRETS),
+        # kept, so that no command on this folder can reach a real carrier, whether the demo runs or not
+        **secrets.keep(demo.folder, {"VONAGE_BASE_URL": f"http://127.0.0.1:{carrier_port}"}),
         "PACELINE_DATA_DIR": str(demo.folder),
-        "VONAGE_BASE_URL": f"http://127.0.0.1:{carrier_port}",
         "DATABASE_URL": f"sqlite:///{demo.folder / 'paceline.sqlite3'}",
         "PACELINE_REGION": demo.region,
     }
@@ -260,7 +261,8 @@ def _invite(demo: Demo, campaign: Any, port: int) -> None:
         f"\n  Paceline is running: {progress.of(campaign).total} recipients,"
         f" {demo.senders} senders, {demo.mps:g} messages a second each, a simulated carrier.\n\n"
         f"  Open       {link}\n"
-        f"             (logs you in once; a new one: ./run paceline login-link --user demo --url http://127.0.0.1:{port})\n"
+        f"             (logs you in once; a new one: PACELINE_DATA_DIR={demo.folder}"
+        f" ./run paceline login-link --user demo --url http://127.0.0.1:{port})\n"
         f"  Look at    the campaign page: pause it, resume it, change its pace, kill -9 any process.\n"
         f"  Data       {demo.folder}\n"
         f"  Stop       Ctrl-C; the same command resumes, --fresh begins again.\n"
