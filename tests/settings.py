@@ -11,6 +11,6 @@ os.environ["PACELINE_SECRET_KEY"] = "only-for-tests"
 os.environ["PACELINE_TEST_SQLITE"] = f"{_folder}/{_worker}.sqlite3"
 os.makedirs(os.environ["PACELINE_DATA_DIR"], exist_ok=True)
 
-from paceline.project.settings import *  # noqa: E402, F403
+from paceline.project.settings import *  # noqa: F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

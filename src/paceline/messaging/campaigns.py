@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import CharField, F, Max, Q, TextField, Value
+from django.db.models import CharField, Exists, F, Max, OuterRef, Q, TextField, Value
 from django.db.models.functions import Coalesce, JSONObject
 from django.utils import timezone
 
@@ -165,10 +165,14 @@ def set_pace(campaign: Campaign, *, batch_size: int | None, delay_period: float)
 
 def _switch(campaign: Campaign, word: str, moves: dict[State, State], **changes: Any) -> Campaign:
     """A conditional update: the row count is the answer, so two doors cannot both do it."""
-    for before, after in moves.items():
-        if Campaign.objects.filter(pk=campaign.pk, state=before).update(state=after, **changes):
-            campaign.refresh_from_db()
-            return campaign
+    with engine.write():
+        switched = any(
+            Campaign.objects.filter(pk=campaign.pk, state=before).update(state=after, **changes)
+            for before, after in moves.items()
+        )
+    if switched:
+        campaign.refresh_from_db()
+        return campaign
     _explain(campaign, word, " or ".join(moves))
     return campaign
 
@@ -203,7 +207,7 @@ def fan_out(campaign: Campaign) -> int:
     if campaign.fanned_out:
         return 0
     with engine.write():
-        campaign.refresh_from_db()
+        campaign.refresh_from_db(from_queryset=engine.locked(Campaign.objects.all()))
         contact_ids = _next_members(campaign) or _next_intake(campaign)
         if not contact_ids:
             Campaign.objects.filter(pk=campaign.pk).update(fanned_out=True)
@@ -211,10 +215,10 @@ def fan_out(campaign: Campaign) -> int:
             return 0
         if campaign.sender_id is None:
             senders.assign(contact_ids)
-        known = TextMessage.objects.filter(campaign=campaign, contact__in=contact_ids).values("contact")
-        contacts = Contact.objects.filter(pk__in=contact_ids).exclude(pk__in=known).order_by("pk")
+        known = TextMessage.objects.filter(campaign=campaign, to=OuterRef("number"))  # by the unique index
+        contacts = Contact.objects.filter(~Exists(known), pk__in=contact_ids).order_by("pk")
         columns = _held_columns(campaign)
-        engine.insert_select(TextMessage, [*columns], contacts.order_by("pk").values_list(*columns.values()))
+        engine.insert_select(TextMessage, [*columns], contacts.values_list(*columns.values()))
     return len(contact_ids)
 
 
@@ -286,7 +290,7 @@ def release(campaign: Campaign, now: float) -> int:
     if not mine.filter(status=Status.HELD).exists() or not _tranche_is_due(campaign, now):
         return 0
     with engine.write():
-        campaign = engine.locked(Campaign.objects.filter(pk=campaign.pk)).get()
+        campaign.refresh_from_db(from_queryset=engine.locked(Campaign.objects.all()))
         if campaign.state != State.RUNNING or not _tranche_is_due(campaign, now):
             return 0
         left = campaign.tranche_left or campaign.batch_size or CHUNK
@@ -310,8 +314,9 @@ def release(campaign: Campaign, now: float) -> int:
             queued,
         )
         engine.many(f"UPDATE {table} SET status = %s, reason = %s WHERE id = %s AND status = 'held'", ended)
-        if campaign.batch_size is not None and held:
-            Campaign.objects.filter(pk=campaign.pk).update(tranche_left=left - len(queued))
+        if held and (campaign.batch_size or campaign.tranche_left):
+            campaign.tranche_left = left - len(queued) if campaign.batch_size else 0
+            campaign.save(update_fields=["tranche_left"])
     return len(held)
 
 

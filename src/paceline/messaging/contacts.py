@@ -74,7 +74,7 @@ def _add(chunk: list[Row], into: ContactList, done: Imported) -> None:
     ids = Contact.objects.filter(number__in=fields).order_by("pk").values_list("pk", flat=True)
     Membership.objects.bulk_create([Membership(list=into, contact_id=pk) for pk in ids], ignore_conflicts=True)
     done.new += len(new)
-    done.known += len(known_contacts)
+    done.known += len(first_seen & known_contacts.keys())
 
 
 def get_list(name: str) -> ContactList:

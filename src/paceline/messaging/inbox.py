@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from paceline.sms.keywords import Keyword, classify
@@ -31,7 +32,7 @@ def receive(event: Event, text: InboundText) -> TextMessage:
     sender = Sender.objects.filter(number=text.sender, account__alias=event.account).first()
     message, _ = TextMessage.objects.get_or_create(
         direction=TextMessage.Direction.INCOMING,
-        reference=event.dedupe_key[:32],
+        reference=_reference(event, text),
         defaults={
             "contact": contact,
             "sender": sender,
@@ -43,3 +44,9 @@ def receive(event: Event, text: InboundText) -> TextMessage:
         },
     )
     return message
+
+
+def _reference(event: Event, text: InboundText) -> str:
+    """The same for the same text of the same webhook, however often it is applied; a webhook may hold several."""
+    said = "\0".join([event.dedupe_key, text.provider_id, text.number, text.sender, text.text])
+    return hashlib.sha256(said.encode()).hexdigest()[:32]

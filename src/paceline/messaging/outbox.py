@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from django.db.models import Q
 from django.utils import timezone
@@ -174,7 +175,7 @@ def _waiting(senders: Sequence[lanes.Timeline], now: float, running: Sequence[in
 
 
 def _by_turn(messages: list[_Waiting], after: int) -> list[_Waiting]:
-    """By priority; within one priority texts of no campaign, then campaigns by turn, beginning behind the last served."""
+    """By priority; within one priority single texts, then the campaigns by turn, beginning behind the last served."""
     place: Counter[tuple[int, int]] = Counter()
     keyed = []
     for message in sorted(messages, key=lambda m: (m.priority, m.id)):
@@ -188,6 +189,9 @@ def _by_turn(messages: list[_Waiting], after: int) -> list[_Waiting]:
 
 # --- gate -----------------------------------------------------------------------------------------------------
 
+# rows instead of models: a gate's write transaction may be of 500 messages, and is to be short
+GATE_READS = ("pk", "attempt", "campaign_id", "sender_id", "reference", "frm", "to", "text", "expires_at")
+
 
 def gate(leases: Sequence[Lease], clock: Clock) -> list[Submission]:
     """The last look before the wire, and the commit of `submitting`: what comes back may be written, once.
@@ -200,16 +204,17 @@ def gate(leases: Sequence[Lease], clock: Clock) -> list[Submission]:
     stopped: dict[Status, list[Lease]] = defaultdict(list)
     with engine.write():
         now = clock.now()
-        rows = engine.locked(TextMessage.objects.filter(pk__in=list(held), status=Status.LEASED).order_by("pk"))
+        # senders before messages, as a claim locks them; locked, since two gates may not both see room under a cap
+        rows = engine.locked(Sender.objects.filter(pk__in={lease.sender_id for lease in leases}).order_by("pk"))
+        senders_ = {sender.pk: sender for sender in rows}
+        leased = TextMessage.objects.filter(pk__in=list(held), status=Status.LEASED).order_by("pk")
+        rows = engine.locked(leased.values_list(*GATE_READS, named=True))
         messages = [message for message in rows if message.attempt == held[message.pk].attempt]
         campaigns = Campaign.objects.in_bulk({m.campaign_id for m in messages if m.campaign_id})
-        lanes_ = {
-            s.pk: s for s in engine.locked(Sender.objects.filter(pk__in={m.sender_id for m in messages}).order_by("pk"))
-        }
         suppressed = suppressions.among(m.to for m in messages)
         submits: Counter[int] = Counter()
         for message in messages:
-            lease, sender = held[message.pk], lanes_[message.sender_id]
+            lease, sender = held[message.pk], senders_[message.sender_id]
             end = _stop(message, campaigns.get(message.campaign_id), sender, message.to in suppressed, now)
             if end is None and sender.daily_cap is not None:
                 used = lanes.used_today(sender, now) + submits[sender.pk]
@@ -231,9 +236,7 @@ def gate(leases: Sequence[Lease], clock: Clock) -> list[Submission]:
     return passed
 
 
-def _stop(
-    message: TextMessage, campaign: Campaign | None, sender: Sender, suppressed: bool, now: float
-) -> Status | None:
+def _stop(message: Any, campaign: Campaign | None, sender: Sender, suppressed: bool, now: float) -> Status | None:
     """Where a message goes that may not be submitted now, or None."""
     if suppressed:
         return Status.SUPPRESSED
@@ -248,7 +251,7 @@ def _stop(
     return None
 
 
-def _wire_message(message: TextMessage, now: float) -> Message:
+def _wire_message(message: Any, now: float) -> Message:
     validity = None if message.expires_at is None else int(message.expires_at.timestamp() - now)
     return Message(
         text=message.text,
@@ -331,7 +334,7 @@ def _settle_accepted(outcomes: Sequence[Outcome]) -> None:
         accepted = outcome.result
         assert isinstance(accepted, Accepted)
         at = engine.moment(datetime.fromtimestamp(outcome.at, UTC))
-        rows.append((accepted.provider_id, at, outcome.lease.id, outcome.lease.attempt))
+        rows.append((accepted.provider_id[:64], at, outcome.lease.id, outcome.lease.attempt))
     # an early report may have raised the status already; it keeps its rank and its words, and gets its provider_id
     ours = "status IN ('submitting', 'uncertain', 'accepted')"  # MariaDB sees the new status further to the right
     engine.many(
@@ -399,15 +402,21 @@ def recover(now: float, *, everything: bool = False) -> tuple[int, int]:
     """
     senders.rehome()
     over = Q() if everything else Q(lease_until__lt=now)
-    if not TextMessage.objects.filter(over, status__in=[Status.LEASED, Status.SUBMITTING]).exists():
-        return 0, 0
-    with engine.write():
-        requeued = TextMessage.objects.filter(over, status=Status.LEASED).update(
-            status=Status.QUEUED, attempt="", lease_until=None
-        )
-        uncertain = TextMessage.objects.filter(over, status=Status.SUBMITTING).update(
-            status=Status.UNCERTAIN, lease_until=None, reason="the dispatcher stopped between the gate and the answer"
-        )
+    left = TextMessage.objects.filter(over, status__in=[Status.LEASED, Status.SUBMITTING]).order_by("pk")
+    requeued = uncertain = 0
+    while left.exists():
+        with engine.write():
+            # what another transaction holds is being gated or settled at this moment: it is not left, or not yet
+            held = list(engine.locked(left, skip=True).values_list("pk", flat=True)[: engine.CHUNK])
+            mine = TextMessage.objects.filter(pk__in=held)
+            requeued += mine.filter(status=Status.LEASED).update(status=Status.QUEUED, attempt="", lease_until=None)
+            uncertain += mine.filter(status=Status.SUBMITTING).update(
+                status=Status.UNCERTAIN,
+                lease_until=None,
+                reason="the dispatcher stopped between the gate and the answer",
+            )
+        if not held:
+            break
     if requeued or uncertain:
         log.info("Recovered: %s requeued, %s uncertain", requeued, uncertain)
     return requeued, uncertain

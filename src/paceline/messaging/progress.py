@@ -79,7 +79,8 @@ def of(campaign: Campaign) -> Progress:
     if not campaign.fanned_out and campaign.list_id:
         after = campaign.fan_out_after
         members = campaign.list.memberships.filter(pk__gt=after)
-        unwritten += members.filter(pk__lte=campaign.fan_out_until).count() if campaign.started_at else members.count()
+        drafted = campaign.state == Campaign.State.DRAFT
+        unwritten += (members if drafted else members.filter(pk__lte=campaign.fan_out_until)).count()
     counts[Status.HELD] += unwritten
     lanes_used = Sender.objects.filter(pk__in={*waiting, *submitted} - {None}).select_related("account").order_by("pk")
     shares = [

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from django.db.models import Q
 from django.utils import timezone
 
 from paceline.sms.messages import DeliveryReport
 from paceline.sms.status import Status, advance
 
 from . import engine, lanes, suppressions
-from .models import Event, TextMessage
+from .models import Event, Sender, TextMessage
 
 
 def apply(reports: Sequence[tuple[Event, DeliveryReport]]) -> list[Event]:
@@ -22,23 +23,21 @@ def apply(reports: Sequence[tuple[Event, DeliveryReport]]) -> list[Event]:
     if not reports:
         return []
     references = {report.reference for _, report in reports if report.reference}
-    provider_ids = {report.provider_id for _, report in reports if report.provider_id and not report.reference}
-    by_reference = {
-        message.reference: message
-        for message in engine.locked(TextMessage.objects.filter(reference__in=references).order_by("pk"))
-    }
-    by_provider_id = {
-        (message.sender.account.alias if message.sender else "", message.provider_id): message
-        for message in TextMessage.objects.filter(
-            provider_id__in=provider_ids, direction=TextMessage.Direction.OUTGOING
-        ).select_related("sender__account")
-    }
+    provider_ids = {report.provider_id[:64] for _, report in reports if report.provider_id}
+    meant = Q(reference__in=references) | Q(provider_id__in=provider_ids)
+    outgoing = TextMessage.objects.filter(meant, direction=TextMessage.Direction.OUTGOING)
+    messages = list(engine.locked(outgoing.order_by("pk")))
+    aliases = dict(Sender.objects.filter(pk__in={m.sender_id for m in messages}).values_list("pk", "account__alias"))
+    by_reference = {message.reference: message for message in messages}
+    by_provider_id = {(aliases.get(m.sender_id, ""), m.provider_id): m for m in messages if m.provider_id}
     unmatched: list[Event] = []
     changed: dict[int, tuple[TextMessage, str]] = {}
     for event, report in reports:
-        message = by_reference.get(report.reference) or by_provider_id.get((event.account, report.provider_id))
+        named = by_provider_id.get((event.account, report.provider_id[:64]))
+        message = by_reference.get(report.reference, named)
         if message is None:
-            unmatched.append(event)
+            if event not in unmatched:
+                unmatched.append(event)
             continue
         changed.setdefault(message.pk, (message, message.status))
         _raise(message, report)
@@ -67,11 +66,13 @@ def _write(changed: Sequence[tuple[TextMessage, str]]) -> None:
     table = TextMessage._meta.db_table
     price = TextMessage._meta.get_field("price")
     engine.many(
-        f"UPDATE {table} SET status = %s, code = %s, reason = %s, provider_id = %s, segments = %s, price = %s,"
-        " currency = %s, reported_at = %s, lease_until = CASE WHEN status = %s THEN lease_until ELSE NULL END"
+        # the lease first: MariaDB sees the new status further to the right
+        f"UPDATE {table} SET lease_until = CASE WHEN status = %s THEN lease_until ELSE NULL END, status = %s,"
+        " code = %s, reason = %s, provider_id = %s, segments = %s, price = %s, currency = %s, reported_at = %s"
         " WHERE id = %s AND status = %s",
         [
             (
+                str(message.status),
                 str(message.status),
                 message.code,
                 message.reason,
@@ -80,7 +81,6 @@ def _write(changed: Sequence[tuple[TextMessage, str]]) -> None:
                 engine.amount(price, message.price),
                 message.currency,
                 now,
-                str(message.status),
                 message.pk,
                 str(before),
             )

@@ -6,7 +6,7 @@ import heapq
 from collections import defaultdict
 from collections.abc import Sequence
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from paceline.sms.errors import InvalidNumber, PacelineError
@@ -67,7 +67,7 @@ def add(account: Account, number: str, *, mps: float | None = 1.0, daily_cap: in
             lanes.set_rate(sender, mps, engine.now())
         Sender.objects.filter(pk=sender.pk).update(daily_cap=daily_cap, removed_at=None, blocked="", uncertain_streak=0)
         sender.refresh_from_db()
-    _give_lanes()
+    _rehome(Q(sender=None))
     return sender, created
 
 
@@ -86,11 +86,14 @@ def remove(sender: Sender) -> int:
             Contact.objects.filter(pk__in=ids).update(sender=None)
             assign(ids)
             moved += len(ids)
-    waiting = TextMessage.objects.filter(sender=sender, status__in=[Status.HELD, Status.QUEUED])
-    while ids := list(waiting.order_by("pk").values_list("pk", flat=True)[: engine.CHUNK]):
-        with engine.write():
-            _follow_contacts(ids)
+    _rehome(Q(sender=sender))
     return moved
+
+
+def rehome() -> None:
+    """What came back to the queue of a sender that had been removed meanwhile follows its contact."""
+    if removed := list(Sender.objects.exclude(removed_at=None).values_list("pk", flat=True)):
+        _rehome(Q(sender__in=removed))
 
 
 def assign(contact_ids: Sequence[int]) -> None:
@@ -116,8 +119,19 @@ def assign(contact_ids: Sequence[int]) -> None:
         Contact.objects.filter(pk__in=ids, sender=None).update(sender=sender_id)
 
 
+def _rehome(whose: Q) -> None:
+    """Waiting messages go to their contact's sender, and a contact without one gets one first."""
+    waiting = TextMessage.objects.filter(whose, status__in=[Status.HELD, Status.QUEUED]).order_by("pk")
+    after = 0
+    while pairs := list(waiting.filter(pk__gt=after).values_list("pk", "contact")[: engine.CHUNK]):
+        with engine.write():
+            assign([contact for _, contact in pairs if contact])
+            _follow_contacts([message for message, _ in pairs])
+        after = pairs[-1][0]
+
+
 def _follow_contacts(message_ids: Sequence[int]) -> None:
-    """Waiting messages of a removed sender go to their contact's sender now."""
+    """Gives waiting messages their contacts' sender of now, or none."""
     moves: dict[int | None, list[int]] = defaultdict(list)
     pairs = TextMessage.objects.filter(pk__in=message_ids).values_list("pk", "contact__sender")
     for message_id, sender_id in pairs:
@@ -127,12 +141,3 @@ def _follow_contacts(message_ids: Sequence[int]) -> None:
         TextMessage.objects.filter(pk__in=ids, status__in=[Status.HELD, Status.QUEUED]).update(
             sender=sender_id, frm=numbers.get(sender_id, "")
         )
-
-
-def _give_lanes() -> None:
-    """Messages that wait without a lane, because none was left, get one."""
-    homeless = TextMessage.objects.filter(sender=None, status__in=[Status.HELD, Status.QUEUED])
-    while pairs := list(homeless.order_by("pk").values_list("pk", "contact")[: engine.CHUNK]):
-        with engine.write():
-            assign([contact for _, contact in pairs if contact])
-            _follow_contacts([message for message, _ in pairs])

@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.utils import timezone
 
 from paceline.dispatcher import embedded
-from paceline.messaging import accounts, engine, senders
-from paceline.messaging.models import Account, Event, Sender, TextMessage
+from paceline.messaging import accounts, engine, lanes, senders
+from paceline.messaging.models import Account, Campaign, Event, Sender, TextMessage
 from paceline.project import secrets
+from paceline.sms import numbers
+from paceline.sms.providers import Provider, local
 from paceline.sms.status import Status
 
 DISK_LEAST = 200 * 2**20
@@ -40,6 +43,7 @@ def findings(data_dir: Path) -> Iterator[Finding]:
         _folder,
         _database,
         _clock,
+        _region,
         _providers,
         _senders,
         _dispatcher,
@@ -49,15 +53,31 @@ def findings(data_dir: Path) -> Iterator[Finding]:
         try:
             yield from question(data_dir)
         except Exception as error:
-            yield Finding(question.__name__.strip("_"), False, f"could not be looked at: {type(error).__name__}")
+            words = f"could not be looked at: {type(error).__name__} {error}".strip()
+            yield Finding(question.__name__.strip("_"), False, words, "see docs/settings.md")
+
+
+def unblock() -> Iterator[Finding]:
+    """Opens every blocked account and sender again; a person has mended what blocked them."""
+    blocked = [
+        *Account.objects.exclude(blocked="").values_list("alias", flat=True),
+        *Sender.objects.exclude(blocked="").values_list("number", flat=True),
+    ]
+    for account in Account.objects.all():
+        lanes.unblock(account)
+    yield Finding("unblocked", True, ", ".join(blocked) or "nothing was blocked")
 
 
 def _folder(data_dir: Path) -> Iterator[Finding]:
-    path = data_dir / secrets.FILE
-    if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
-        yield Finding("secrets", False, f"{path} can be read by others", f"chmod 600 {path}")
+    files = [path for path in (data_dir / secrets.FILE, *data_dir.glob("*.sqlite3*")) if path.exists()]
+    # in a folder that only this user may enter, nobody else reads a file either
+    private = not stat.S_IMODE(data_dir.stat().st_mode) & 0o011
+    readable = [path for path in files if not private and stat.S_IMODE(path.stat().st_mode) & 0o077]
+    if readable:
+        names = " ".join(str(path) for path in readable)
+        yield Finding("secrets", False, f"can be read by other users: {names}", f"chmod 600 {names}")
     else:
-        yield Finding("secrets", True, "are readable by this user only")
+        yield Finding("secrets", True, "and telephone numbers are readable by this user only")
     free = shutil.disk_usage(data_dir).free
     fix = "" if free > DISK_LEAST else "free some space: with a full disk nothing is sent"
     yield Finding("disk", not fix, f"{free // 2**20} MB free at {data_dir}", fix)
@@ -83,14 +103,18 @@ def _clock(data_dir: Path) -> Iterator[Finding]:
     yield Finding("clock", not fix, f"{apart:.3f} s from the database's", fix)
 
 
+def _region(data_dir: Path) -> Iterator[Finding]:
+    region = settings.PACELINE["REGION"]
+    well = region.upper() in numbers.regions()
+    words = f"{region} is that of numbers without a country code" if well else f"{region!r} is no country"
+    yield Finding("region", well, words, "" if well else "set PACELINE_REGION to two letters such as US or GB")
+
+
 def _providers(data_dir: Path) -> Iterator[Finding]:
+    if not accounts.configured():
+        yield Finding("provider", False, "none is configured", "set PACELINE_PROVIDERS; see docs/settings.md")
     for alias in accounts.configured():
-        try:
-            provider = accounts.provider(alias)
-        except ImproperlyConfigured as error:
-            yield Finding(f"provider {alias}", False, str(error), "see docs/settings.md")
-            continue
-        yield Finding(f"provider {alias}", True, provider.name)
+        yield from _provider(alias)
     for account in Account.objects.exclude(blocked=""):
         yield Finding(
             f"provider {account.alias}",
@@ -100,21 +124,40 @@ def _providers(data_dir: Path) -> Iterator[Finding]:
         )
 
 
+def _provider(alias: str) -> Iterator[Finding]:
+    about = f"provider {alias}"
+    try:
+        provider = accounts.provider(alias)
+    except ImproperlyConfigured as error:
+        yield Finding(about, False, str(error), "see docs/settings.md")
+        return
+    if not isinstance(provider, Provider):
+        yield Finding(about, False, f"{type(provider).__name__} is no provider", "see docs/settings.md")
+    elif isinstance(provider, local.Console | local.File | local.Memory | local.Dummy):
+        yield Finding(about, True, f"{provider.name}: a trial, nothing leaves this machine")
+    else:
+        yield Finding(about, True, provider.name)
+
+
 def _senders(data_dir: Path) -> Iterator[Finding]:
     open_ = senders.active()
     yield Finding(
         "senders", bool(open_), f"{len(open_)} can send", "" if open_ else "paceline sender add +12025550100 --mps 1"
     )
-    for sender in Sender.objects.filter(removed_at=None).exclude(blocked=""):
-        yield Finding(
-            f"sender {sender}", False, f"is blocked: {sender.blocked}", f"mend it, then: paceline sender add {sender}"
-        )
+    for sender in open_:
+        if sender.blocked:
+            fix = "mend it, then: paceline doctor --unblock"
+            yield Finding(f"sender {sender}", False, f"is blocked: {sender.blocked}", fix)
+        if sender.account.alias not in accounts.configured():
+            fix = f"add it to PACELINE_PROVIDERS, or: paceline sender remove {sender}"
+            yield Finding(f"sender {sender}", False, f"its provider {sender.account} is not in the settings", fix)
 
 
 def _dispatcher(data_dir: Path) -> Iterator[Finding]:
     try:
         with embedded.only_one(data_dir):
-            waiting = TextMessage.objects.filter(status__in=[Status.HELD, Status.QUEUED]).count()
+            due = TextMessage.objects.filter(status__in=[Status.HELD, Status.QUEUED])
+            waiting = due.exclude(campaign__state=Campaign.State.PAUSED).count()
             yield Finding(
                 "dispatcher", not waiting, f"is not running; {waiting} messages wait", "paceline up" if waiting else ""
             )

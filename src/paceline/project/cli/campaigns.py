@@ -4,35 +4,48 @@ from __future__ import annotations
 
 import sys
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from .common import as_json, fail, installed, say
+from .common import UNSAFE, WRONG_USAGE, as_json, fail, installed, say
+from .values import NAME, Amount, Count, InFile, Text, readable
+from .values import sender as as_sender
 from .watching import duration, in_words, progress_bar
 
+YEAR = 366 * 86400.0
+LOOKED_AT = 200  # contacts whose texts are counted before a person is asked
 ID = click.argument("campaign_id", metavar="ID")
-BATCH_SIZE = click.option("--batch-size", type=click.IntRange(1), help="Recipients per tranche; default: all at once.")
-DELAY = click.option(
-    "--delay-period", default=0.0, type=click.FloatRange(0), help="Seconds from a tranche's last submit to the next."
-)
+DELAY = Amount(0, YEAR)
+
+
+class BatchSize(Count):
+    """Recipients per tranche, or the word all."""
+
+    name = "integer or all"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return "all" if value == "all" else super().convert(value, param, ctx)
 
 
 @click.group()
 def campaign() -> None:
-    """Create, launch, watch and steer campaigns. ID is a campaign's number or its name."""
+    """Create, launch, watch and steer campaigns.
+
+    ID is a campaign's number or its name.
+    """
 
 
 @campaign.command()
-@click.argument("name")
-@click.option("--text", help='The text; fields as {{ full_name }} or {{ full_name|default("there") }}.')
-@click.option("--text-file", type=click.Path(dir_okay=False, path_type=Path), help="Read the text from a file.")
+@click.argument("name", type=NAME)
+@click.option("--text", type=Text(), help='The text; fields as {{ full_name }} or {{ full_name|default("there") }}.')
+@click.option("--text-file", type=InFile(), help="Read the text from a file.")
 @click.option("--list", "list_name", required=True, help="The list of contacts it goes to.")
 @click.option("--from", "frm", help="One sender for all; default: each contact's own.")
-@BATCH_SIZE
-@DELAY
+@click.option("--batch-size", type=Count(), help="Recipients per tranche; default: all at once.")
+@click.option("--delay-period", default=0.0, type=DELAY, help="Seconds from a tranche's last submit to the next.")
 @click.option("--at", "at", help="Start then: an ISO date with its zone, 2026-12-01T09:00+00:00.")
 @click.option("--launch", "launch_now", is_flag=True, help="Launch it at once.")
 @as_json
@@ -49,27 +62,23 @@ def create(
     launch_now: bool,
     as_json: bool,
 ) -> None:
-    """Drafts a campaign; nothing is sent before `paceline campaign launch`."""
-    if (text is None) == (text_file is None):
-        fail("Give the text with --text or with --text-file", 2)
-    body = text if text is not None else text_file.read_text(encoding="utf-8").strip()  # type: ignore[union-attr]
-    from django.conf import settings
-
-    from paceline.messaging import campaigns, senders
+    """Drafts a campaign; nothing is sent before it is launched."""
+    body = _text(text, text_file)
+    from paceline.messaging import campaigns
     from paceline.messaging.models import ContactList
 
-    audience = ContactList.objects.filter(name=list_name).first()
+    audience = ContactList.objects.filter(name=list_name.strip()).first()
     if audience is None:
         known = ", ".join(ContactList.objects.order_by("name").values_list("name", flat=True)[:20]) or "none yet"
         fail(
             f"There is no list {list_name!r} (lists: {known}); make it: paceline contacts import FILE --list NAME",
-            2,
+            WRONG_USAGE,
         )
     made = campaigns.create(
         name,
         body,
         list=audience,
-        sender=senders.get(frm, settings.PACELINE["REGION"]) if frm else None,
+        sender=as_sender(frm) if frm else None,
         batch_size=batch_size,
         delay_period=delay_period,
         scheduled_at=_moment(at),
@@ -77,23 +86,48 @@ def create(
     problems = campaigns.check(made)
     if launch_now:
         if problems:
-            fail(" ".join(problems) + f" The draft is kept as campaign {made.pk}.", 3)
+            fail(
+                f"{' '.join(problems)} Nothing was sent; the draft is kept: paceline campaign launch {made.pk}", UNSAFE
+            )
         campaigns.launch(made)
     value = {"id": made.pk, "name": made.name, "state": made.state, "problems": problems}
     lines = [f"Campaign {made.pk} ({made.name}) is {made.state}, for {audience.memberships.count()} contacts"]
     lines += [f"Before a launch: {problem}" for problem in problems]
-    if not launch_now:
-        lines.append(f"Launch it with: paceline campaign launch {made.pk}")
+    lines.append(
+        f"Watch it with: paceline campaign watch {made.pk}"
+        if launch_now
+        else f"Launch it with: paceline campaign launch {made.pk}"
+    )
     say(value, as_json, lines)
+
+
+def _text(text: str | None, file: Path | None) -> str:
+    """The text from one of the two places; ends the command when it is nowhere or cannot be read."""
+    if (text is None) == (file is None):
+        fail("Give the text with --text or with --text-file, one of them", WRONG_USAGE)
+    if file is not None:
+        try:
+            text = file.read_text(encoding="utf-8-sig").strip()
+        except UnicodeDecodeError:
+            fail(f"{file} is not a text in UTF-8; save it as one", WRONG_USAGE)
+    body = str(text)
+    if not body.strip() or not readable(body):
+        fail("The text is empty; write something to send", WRONG_USAGE)
+    return body
 
 
 def _moment(text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        return datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
-        fail(f"{text!r} is no date; write it as 2026-12-01T09:00+00:00", 2)
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        fail(f"{text!r} is no date with a zone; write it as 2026-12-01T09:00+00:00", WRONG_USAGE)
+    if moment < datetime.now(UTC):
+        fail(f"{text} is past; give a later moment, or leave --at out", WRONG_USAGE)
+    return moment
 
 
 @campaign.command()
@@ -102,15 +136,42 @@ def _moment(text: str | None) -> datetime | None:
 @as_json
 @installed
 def launch(campaign_id: str, yes: bool, as_json: bool) -> None:
-    """Starts a draft, after showing to how many and asking."""
+    """Starts a draft. Shows to how many it goes and asks, on a terminal."""
     from paceline.messaging import campaigns
 
     found = _get(campaign_id)
-    people = found.list.memberships.count() if found.list else 0
-    if not yes and sys.stdin.isatty():
-        click.confirm(f"Send {found.name!r} to {people} contacts?", abort=True, err=True)
+    if found.state == campaigns.State.DRAFT:
+        if problems := campaigns.check(found):
+            fail(f"{' '.join(problems)} Nothing was sent; it stays a draft", UNSAFE)
+        if not yes and sys.stdin.isatty():
+            click.echo(_prospect(found), err=True)
+            if not click.confirm("Launch it?", err=True):
+                fail(f"Campaign {found.pk} was not launched; it stays a draft")
     campaigns.launch(found)
     say(_value(found), as_json, f"Campaign {found.pk} is {found.state}; watch it: paceline campaign watch {found.pk}")
+
+
+def _prospect(campaign: Any) -> str:
+    """To how many, how long, how fast: what a person should know before it starts."""
+    from paceline.messaging import senders
+    from paceline.messaging.models import Suppression
+    from paceline.sms import pacing, templates
+    from paceline.sms.segments import segments
+
+    people = campaign.list.memberships if campaign.list else None
+    numbers = people.values("contact__number") if people else []
+    total = (people.count() if people else 0) + sum(len(intake.numbers) for intake in campaign.intakes.all())
+    suppressed = Suppression.objects.filter(number__in=numbers).count()
+    fields = people.values_list("contact__fields", flat=True)[:LOOKED_AT] if people else [{}]
+    counts = sorted({segments(templates.render(campaign.text, each)).count for each in fields})
+    lanes = [campaign.sender] if campaign.sender else senders.active()
+    rate = sum(lane.mps for lane in lanes) if all(lane.mps for lane in lanes) else None
+    size = f"{counts[0]} to {counts[-1]} segments" if counts[1:] else f"{counts[0]} segment{'s' * (counts[0] != 1)}"
+    pace = f"at most {rate:g} a second, so {duration(total * pacing.interval(rate))} or longer" if rate else "no limit"
+    return (
+        f"{campaign.name!r} goes to {total - suppressed} contacts ({suppressed} more are suppressed), "
+        f"{size} each, from {len(lanes)} sender{'s' * (len(lanes) != 1)}: {pace}"
+    )
 
 
 @campaign.command()
@@ -118,14 +179,25 @@ def launch(campaign_id: str, yes: bool, as_json: bool) -> None:
 @as_json
 @installed
 def watch(campaign_id: str, as_json: bool) -> None:
-    """Shows progress, rate against limit and ETA until the campaign ends. Ctrl-C stops watching, not the campaign."""
-    from paceline.messaging import progress
+    """Shows progress, rate against limit and ETA until it ends.
+
+    Ctrl-C stops watching, not the campaign.
+    """
+    from paceline.messaging import campaigns, progress
 
     found = _get(campaign_id)
+    if found.state == campaigns.State.DRAFT:
+        fail(f"Campaign {found.pk} is a draft, nothing moves yet; launch it: paceline campaign launch {found.pk}")
+    told = ""
     try:
         with progress_bar(found.name) as show:
             while found.state in ("scheduled", "running", "paused"):
-                show(progress.of(found))
+                account = progress.of(found)
+                show(account)
+                why = " ".join(progress.brakes(found, account)[:1])
+                if why != told and "at its limit" not in why:
+                    told = why
+                    click.echo(why, err=True)
                 time.sleep(0.5)
                 found.refresh_from_db()
             show(progress.of(found))
@@ -141,7 +213,7 @@ def watch(campaign_id: str, as_json: bool) -> None:
 @as_json
 @installed
 def show(campaign_id: str | None, as_json: bool) -> None:
-    """The account of one campaign, or a line for each."""
+    """Shows the account of one campaign, or a line for each."""
     from paceline.messaging import progress
 
     if campaign_id is None:
@@ -169,7 +241,10 @@ def show(campaign_id: str | None, as_json: bool) -> None:
 @as_json
 @installed
 def pause(campaign_id: str, as_json: bool) -> None:
-    """No submit begins later than 250 ms after this; what is on the wire finishes."""
+    """Pauses it; no submit begins later than 250 ms after this.
+
+    What is on the wire finishes.
+    """
     from paceline.messaging import campaigns
 
     found = campaigns.pause(_get(campaign_id))
@@ -193,7 +268,7 @@ def resume(campaign_id: str, as_json: bool) -> None:
 @as_json
 @installed
 def cancel(campaign_id: str, as_json: bool) -> None:
-    """Ends it; whoever has not been submitted to is cancelled."""
+    """Ends it; who has not been submitted to is cancelled."""
     from paceline.messaging import campaigns, progress
 
     found = campaigns.cancel(_get(campaign_id))
@@ -202,27 +277,45 @@ def cancel(campaign_id: str, as_json: bool) -> None:
 
 @campaign.command()
 @ID
-@BATCH_SIZE
-@DELAY
+@click.option("--batch-size", type=BatchSize(), help="Recipients per tranche, or all; default: as it is.")
+@click.option("--delay-period", type=DELAY, help="Seconds from a tranche's last submit to the next; default: as it is.")
 @as_json
 @installed
-def pace(campaign_id: str, batch_size: int | None, delay_period: float, as_json: bool) -> None:
-    """Changes the valve of a campaign while it runs, from its next tranche on."""
+def pace(campaign_id: str, batch_size: int | str | None, delay_period: float | None, as_json: bool) -> None:
+    """Changes the tranches while it runs, from the next one on."""
     from paceline.messaging import campaigns
 
-    found = campaigns.set_pace(_get(campaign_id), batch_size=batch_size, delay_period=delay_period)
-    tranche = f"{batch_size} at a time, {delay_period:g} s apart" if batch_size else "all at once"
+    if batch_size is None and delay_period is None:
+        fail("Say what to change: --batch-size, --delay-period or both", WRONG_USAGE)
+    found = _get(campaign_id)
+    if batch_size is None:
+        batch_size = found.batch_size
+    found = campaigns.set_pace(
+        found,
+        batch_size=None if batch_size == "all" else batch_size,
+        delay_period=found.delay_period if delay_period is None else delay_period,
+    )
+    tranche = f"{found.batch_size} at a time, {found.delay_period:g} s apart" if found.batch_size else "all at once"
     say(_value(found), as_json, f"Campaign {found.pk} releases {tranche}")
 
 
 def _get(campaign_id: str) -> Any:
+    """The campaign of that number, else of that name; ends the command when it is none, or more than one."""
     from paceline.messaging.models import Campaign
 
-    found = Campaign.objects.filter(pk=int(campaign_id)).first() if campaign_id.isdecimal() else None
-    found = found or Campaign.objects.filter(name=campaign_id).first()
-    if found is None:
-        fail(f"There is no campaign {campaign_id!r}; paceline campaign show lists them", 2)
-    return found
+    if campaign_id.isdecimal() and len(campaign_id) < 19:
+        by_number = Campaign.objects.filter(pk=int(campaign_id)).first()
+        if by_number is not None:
+            return by_number
+    found = list(Campaign.objects.filter(name=campaign_id.strip())[:2]) if readable(campaign_id) else []
+    if not found:
+        fail(f"There is no campaign {campaign_id!r}; paceline campaign show lists them", WRONG_USAGE)
+    if len(found) > 1:
+        fail(
+            f"More than one campaign is named {campaign_id!r}; give the number, paceline campaign show lists them",
+            WRONG_USAGE,
+        )
+    return found[0]
 
 
 def _value(campaign: Any) -> dict[str, Any]:

@@ -1,11 +1,15 @@
-"""What do all commands share? Django when it is needed, one way to answer, one way to fail."""
+"""What do all commands share? Django when it is needed, words for what went wrong, one way to answer."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -13,42 +17,71 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from paceline.project import secrets
-from paceline.sms.errors import PacelineError
+from paceline.sms.errors import InvalidNumber, PacelineError, TemplateError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 INSTALLATION_SECRETS = {"PACELINE_SECRET_KEY": 32}
+LOCK = "setup.lock"
+
+FAILED, WRONG_USAGE, UNSAFE, INTERRUPTED = 1, 2, 3, 130
 
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout, for scripts.")
 
 
-def fail(sentence: str, code: int = 1) -> NoReturn:
-    """Ends the command with a sentence on stderr."""
+def fail(sentence: str, code: int = FAILED) -> NoReturn:
+    """Ends the command with a sentence on stderr, also with --json: stdout has answers only."""
     click.secho(f"Error: {sentence}", fg="red", err=True)
     sys.exit(code)
 
 
-def explained(command: Command) -> Command:
-    """Turns what went wrong on purpose into a sentence and an exit code, never a traceback."""
+def explanation(error: Exception) -> tuple[str, int] | None:
+    """The sentence and the exit code for what can go wrong without a mistake of ours; None for a mistake of ours."""
+    if isinstance(error, InvalidNumber | TemplateError):
+        return str(error), WRONG_USAGE
+    if isinstance(error, PacelineError | TimeoutError):
+        return str(error), FAILED
+    if isinstance(error, OSError):
+        return _file_trouble(error), FAILED
+    if "django.db" in sys.modules:
+        from django.core.exceptions import ImproperlyConfigured
+        from django.db import DatabaseError
 
-    @wraps(command)
-    def explaining(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except (PacelineError, TimeoutError) as error:
-            fail(str(error))
-        except FileNotFoundError as error:
-            fail(f"There is no file {error.filename}")
-        except PermissionError as error:
-            fail(f"{error.filename} may not be read or written by this user")
+        if isinstance(error, ImproperlyConfigured):
+            return _one_line(error), FAILED
+        if isinstance(error, DatabaseError):
+            return _database_trouble(error), FAILED
+    return None
 
-    return explaining  # type: ignore[return-value]
+
+def _file_trouble(error: OSError) -> str:
+    if error.errno == errno.ENOENT:
+        return f"There is no file {error.filename}"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename:
+        return f"{error.filename} may not be read or written by this user"
+    if error.errno == errno.ENOSPC:
+        return "The disk is full; free some space and run the same command again"
+    return f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+
+
+def _database_trouble(error: Exception) -> str:
+    from django.db import connection
+
+    place = connection.settings_dict
+    where = place["NAME"]
+    if connection.vendor != "sqlite":
+        where = f"{where} at {place['HOST'] or 'this machine'}, port {place['PORT'] or 'as usual'}"
+    why = str(error.args[-1] if error.args else type(error).__name__).strip().splitlines()[0]
+    return f"The database ({where}) cannot be used: {why.rstrip('.')}. Check DATABASE_URL, and that it runs"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def installed(command: Command) -> Command:
-    """`explained`, for a command that works on this installation: Django is set up before it is called."""
+    """For a command that works on this installation: Django is set up before it is called."""
 
-    @explained
     @wraps(command)
     def on_installation(*args: Any, **kwargs: Any) -> Any:
         django()
@@ -60,44 +93,89 @@ def installed(command: Command) -> Command:
 def say(value: Any, as_json: bool, text: str | Iterable[str]) -> None:
     """Answers a command: the value as JSON, or lines for people."""
     if as_json:
-        click.echo(json.dumps(value, ensure_ascii=False, default=str))
+        click.echo(json.dumps(value, ensure_ascii=False, default=_plain))
     else:
         for line in [text] if isinstance(text, str) else text:
             click.echo(line)
 
 
+def _plain(value: Any) -> Any:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
 def data_dir() -> Path:
     """The installation's folder: PACELINE_DATA_DIR, or .paceline here."""
-    return Path(os.environ.get("PACELINE_DATA_DIR", ".paceline")).absolute()
+    return Path(os.environ.get("PACELINE_DATA_DIR") or ".paceline").absolute()
 
 
 def django() -> None:
-    """Sets Django up on this installation, making its folder, secrets and tables when they are not there."""
+    """Sets Django up on this installation, making its folder, secrets and tables when they are not there.
+
+    Several commands may do so at once.
+    """
+    folder = data_dir()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "paceline.project.settings")
+    os.environ["PACELINE_DATA_DIR"] = str(folder)
+    if not os.environ.get("PACELINE_SECRET_KEY"):
+        os.environ.pop("PACELINE_SECRET_KEY", None)
+    os.umask(0o077)  # whatever is written from here on may hold telephone numbers
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if "PACELINE_SECRET_KEY" not in os.environ:
+            with _alone(folder):
+                secrets.ensure(folder, INSTALLATION_SECRETS)
+    except OSError as error:
+        why = error.strerror or error
+        fail(f"The data folder {folder} cannot be used ({why}); set PACELINE_DATA_DIR to a folder of your own")
+    _set_up()
+    _migrate(folder)
+
+
+def _set_up() -> None:
+    import django as framework
     from django.core.exceptions import ImproperlyConfigured
 
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "paceline.project.settings")
-    if "PACELINE_SECRET_KEY" not in os.environ:
-        secrets.ensure(data_dir(), INSTALLATION_SECRETS)
-    else:
-        data_dir().mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        import django as framework
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="environ")
+            framework.setup()
+    except (ImproperlyConfigured, OSError):
+        raise
+    except Exception as error:
+        why = f"{type(error).__name__}: {_one_line(error.__cause__ or error)}"
+        fail(f"The settings cannot be used ({why}); check the environment variables, docs/settings.md lists them")
+    _look_at_providers()
 
-        framework.setup()
-        _migrate()
-    except ImproperlyConfigured as error:
-        fail(str(error))
+
+def _look_at_providers() -> None:
+    from django.conf import settings
+
+    given = settings.PACELINE["PROVIDERS"]
+    if not isinstance(given, dict) or not all(isinstance(each, dict) and "BACKEND" in each for each in given.values()):
+        fail(
+            'PACELINE_PROVIDERS is not {"alias": {"BACKEND": "package.module.Class", "OPTIONS": {…}}} in JSON; mend it'
+        )
 
 
-def _migrate() -> None:
+def _migrate(folder: Path) -> None:
     """Brings the tables up to date; quick when they are."""
     from django.core.management import call_command
-    from django.db import DatabaseError, connection
+    from django.db import connection
     from django.db.migrations.executor import MigrationExecutor
 
-    try:
+    def wanting() -> bool:
         executor = MigrationExecutor(connection)
-        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-            call_command("migrate", verbosity=0, interactive=False)
-    except DatabaseError as error:
-        fail(f"The database does not answer ({type(error).__name__}); check DATABASE_URL, then `paceline doctor`")
+        return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+    if wanting():
+        with _alone(folder):
+            if wanting():
+                call_command("migrate", verbosity=0, interactive=False)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One command at a time makes secrets or tables; the system frees the lock with the process."""
+    with (folder / LOCK).open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
 from paceline.messaging import sheets
 
-from .common import as_json, django, explained, say
+from .common import INTERRUPTED, WRONG_USAGE, as_json, django, explanation, fail, say
+from .values import NAME, InFile, Region
+from .watching import rows_bar
 
-FILE = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-REGION = click.option("--region", default="US", show_default=True, help="Region of numbers without a country code.")
+SHOWN = 20  # invalid rows that are shown to a person
+FILE = click.argument("file", type=InFile())
+REGION = click.option(
+    "--region",
+    type=Region(),
+    default="US",
+    show_default=True,
+    envvar="PACELINE_REGION",
+    show_envvar=True,
+    help="Country of numbers without a country code.",
+)
 COLUMN = click.option("--column", help="The phone column, by header or number; default: found.")
 
 
@@ -29,82 +43,180 @@ def contacts() -> None:
 @REGION
 @COLUMN
 @as_json
-@explained
-def check(file: Path, region: str, column: str | None, as_json: bool) -> None:
-    """A verdict for every row of FILE; nothing is stored."""
+def check(file: Path, region: str | None, column: str | None, as_json: bool) -> None:
+    """Gives a verdict on every row of FILE; nothing is stored."""
     if as_json:
-        checked = asdict(sheets.check(file, region, column))
+        checked = asdict(_read(file, lambda: sheets.check(file, region, column)))
         checked.pop("default_region", None)
         say(checked, True, "")
         return
-    sheet = sheets.open_sheet(file, region=region, column=column)
+    sheet = open_sheet(file, region, column)
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     click.echo(
         f"{file.name}: {sheet.encoding}, delimiter {sheet.delimiter!r}, "
         f"{'a header row' if sheet.has_header else 'no header row'}, numbers in {sheet.phone_column!r}"
     )
-    for row in sheet:
+    rows = iter(sheet)
+    while row := _read(file, lambda: next(rows, None)):
         counts[row.verdict] += 1
         if row.verdict == "invalid":
             reasons[row.reason] += 1
-            if counts["invalid"] <= 20:
+            if counts["invalid"] <= SHOWN:
                 click.echo(f"  line {row.line}: {row.raw!r}: {row.sentence}")
-    if counts["invalid"] > 20:
-        click.echo(f"  … and {counts['invalid'] - 20} more; --json has every row")
+    if counts["invalid"] > SHOWN:
+        click.echo(f"  … and {counts['invalid'] - SHOWN} more; --json has every row")
     click.echo(_summary(counts["ready"], counts["duplicate"], counts["invalid"], reasons))
+
+
+def open_sheet(file: Path, region: str | None, column: str | None = None) -> sheets.Sheet:
+    """The sheet in `file`; ends the command when it is none."""
+    return _read(file, lambda: sheets.open_sheet(file, region=region, column=column))
+
+
+def _read(file: Path, step: Callable[[], Any]) -> Any:
+    """What `step` reads from the sheet; one that cannot be read is wrong usage."""
+    try:
+        return step()
+    except sheets.SheetError as error:
+        hint = " Name one with --column" if "Its columns are" in str(error) else ""
+        fail(f"{file}: {error}{hint}", WRONG_USAGE)
 
 
 @contacts.command("import")
 @FILE
-@click.option("--list", "list_name", help="The list to put them on; default: the file's name.")
+@click.option("--list", "list_name", type=NAME, help="The list to put them on; default: the file's name.")
 @REGION
 @COLUMN
 @click.option(
     "--rejects", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows not taken here, with the reason."
 )
 @as_json
-@explained
 def import_(
-    file: Path, list_name: str | None, region: str, column: str | None, rejects: Path | None, as_json: bool
+    file: Path, list_name: str | None, region: str | None, column: str | None, rejects: Path | None, as_json: bool
 ) -> None:
-    """Takes the ready rows of FILE into a list; run again, it adds what is new and doubles nobody."""
-    sheet = sheets.open_sheet(file, region=region, column=column)
-    django()
-    from paceline.messaging import contacts as verbs
+    """Takes the ready rows of FILE into a list. Run again, it adds what is new and doubles nobody."""
+    sheet = open_sheet(file, region, column)
+    if _read(file, lambda: next(iter(sheet), None)) is None:
+        fail(f"{file} has no rows below its header; nothing was imported", WRONG_USAGE)
+    with _rejects(rejects, file, sheet) as reject:
+        django()
+        from paceline.messaging import contacts as verbs
 
-    into = verbs.get_list(list_name or file.stem)
-    refused: list[Any] = []
+        into, is_new = _list(list_name or file.stem[:120])
+        taken = Taken(into.name)
+        try:
+            with rows_bar(file) as show:
 
-    with click.progressbar(
-        length=max(1, file.stat().st_size // 45), label=f"Importing {file.name}", file=click.get_text_stream("stderr")
-    ) as bar:
+                def on_rows(rows: list[sheets.Row]) -> None:
+                    taken.see(rows)
+                    reject(rows)
+                    show(taken.line)
 
-        def on_rows(rows: list[sheets.Row]) -> None:
-            bar.update(len(rows))
-            if rejects is not None:
-                refused.extend(row for row in rows if row.verdict != "ready")
-
-        done = verbs.add(sheet, into, on_rows=on_rows)
-    if rejects is not None:
-        _write_rejects(rejects, refused)
+                done = verbs.add(sheet, into, on_rows=on_rows)
+        except BaseException as error:
+            taken.explain(error)
+            raise
+        finally:
+            if is_new and not taken.ready:
+                with suppress(Exception):
+                    into.delete()
+    summary = _summary(done.ready, done.duplicate, done.invalid, done.reasons)
+    if not done.ready:
+        fail(f"{summary}. Nobody was imported: are --region and --column ({sheet.phone_column}) right?")
     value = {name: getattr(done, name) for name in ("rows", "ready", "duplicate", "invalid", "new", "known", "reasons")}
     value["list"] = into.name
-    lines = [_summary(done.ready, done.duplicate, done.invalid, done.reasons)]
-    lines.append(f"{done.new} new contacts and {done.known} known ones are on the list {into.name!r}")
-    if rejects is not None and refused:
-        lines.append(f"{len(refused)} rows that were not taken are in {rejects}")
+    lines = [summary, f"{done.new} new contacts and {done.known} known ones are on the list {into.name!r}"]
+    if rejects is not None:
+        lines.append(f"{done.duplicate + done.invalid} rows that were not taken are in {rejects}")
     say(value, as_json, lines)
 
 
-def _write_rejects(path: Path, rows: list[sheets.Row]) -> None:
-    """The rows not taken, for a person to mend: cells that a spreadsheet would run as formulas are quoted."""
+def _list(name: str) -> tuple[Any, bool]:
+    """The list of that name, and whether it was made for this."""
+    from paceline.messaging import contacts as verbs
+    from paceline.messaging.models import ContactList
+
+    is_new = not ContactList.objects.filter(name=name).exists()
+    return verbs.get_list(name), is_new
+
+
+class Taken:
+    """How far an import has come, for those who must hear that it went no further."""
+
+    def __init__(self, list_name: str) -> None:
+        self.list_name = list_name
+        self.ready = 0
+        self.line = 0
+
+    def see(self, rows: list[sheets.Row]) -> None:
+        self.ready += sum(row.verdict == "ready" for row in rows)
+        self.line = rows[-1].line
+
+    def explain(self, error: BaseException) -> None:
+        """Ends the command, unless the error is a mistake of ours."""
+        so_far = (
+            f"The {self.ready} ready rows up to line {self.line} are on the list {self.list_name!r}"
+            if self.line
+            else "Nothing was imported"
+        )
+        again = "; the same command again goes on and doubles nobody"
+        if isinstance(error, KeyboardInterrupt):
+            fail(f"Interrupted. {so_far}{again}", INTERRUPTED)
+        if isinstance(error, Exception) and (known := explanation(error)):
+            sentence, code = known
+            if isinstance(error, sheets.SheetError):
+                code, again = WRONG_USAGE, "; when the file is mended, the same command goes on and doubles nobody"
+            fail(f"{sentence.rstrip('.')}. {so_far}{again}", code)
+
+
+# --- rows that were not taken -----------------------------------------------------------------------------------
+
+WHY = ("line", "verdict", "why it was not taken")
+_PLAIN_NUMBER = re.compile(r"[+-]?[\d .,()/-]*")
+
+
+@contextmanager
+def _rejects(path: Path | None, source: Path, sheet: sheets.Sheet) -> Iterator[Callable[[list[sheets.Row]], None]]:
+    """Gives a function that writes those of the rows that were not taken, with all their columns, to be mended."""
+    if path is None:
+        yield lambda rows: None
+        return
+    if path.exists() and (path.samefile(source) or not _is_rejects(path)):
+        fail(f"{path} exists and is no list of rejects; name another file with --rejects", WRONG_USAGE)
+    if not path.parent.is_dir():
+        fail(f"There is no folder {path.parent} for the rejects; make it, or name another", WRONG_USAGE)
     with path.open("w", newline="", encoding="utf-8-sig") as file:
-        writer = csv.writer(file)
-        writer.writerow(["line", "number as written", "verdict", "reason"])
+        yield _writer(file, sheet)
+
+
+def _is_rejects(path: Path) -> bool:
+    """True for what an earlier import has written, and for a file with nothing in it."""
+    with suppress(UnicodeDecodeError, csv.Error), path.open(newline="", encoding="utf-8-sig") as file:
+        header = next(csv.reader(file), None)
+        return header is None or tuple(header[: len(WHY)]) == WHY
+    return False
+
+
+def _writer(file: TextIO, sheet: sheets.Sheet) -> Callable[[list[sheets.Row]], None]:
+    writer = csv.writer(file)
+    writer.writerow([*WHY, *sheet.columns])
+
+    def write(rows: list[sheets.Row]) -> None:
         for row in rows:
-            raw = f"'{row.raw}" if row.raw[:1] in "=+-@\t\r" else row.raw
-            writer.writerow([row.line, raw, row.verdict, row.sentence or row.reason])
+            if row.verdict != "ready":
+                others = [row.fields.get(key, "") for key in sheet.field_keys]
+                others[sheet.phone_index] = row.raw
+                extra = [cell for key, cell in row.fields.items() if key not in sheet.field_keys]
+                writer.writerow(map(_harmless, [str(row.line), row.verdict, row.sentence, *others, *extra]))
+
+    return write
+
+
+def _harmless(cell: str) -> str:
+    """A cell that a spreadsheet would run as a formula is quoted."""
+    runs = cell[:1] in ("=", "+", "-", "@", "\t", "\r") and not _PLAIN_NUMBER.fullmatch(cell)
+    return f"'{cell}" if runs else cell
 
 
 def _summary(ready: int, duplicate: int, invalid: int, reasons: Counter[str]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from .common import as_json, data_dir, installed, say
+from .common import FAILED, as_json, data_dir, installed, say
 
 
 @click.command()
@@ -15,18 +15,16 @@ from .common import as_json, data_dir, installed, say
 @as_json
 @installed
 def doctor(unblock: bool, as_json: bool) -> None:
-    """Is this installation fit to send? Looks at everything and says what to do; 1 when something is wrong."""
-    from paceline.messaging import lanes
-    from paceline.messaging.models import Account
+    """Is this installation fit to send? Says what is wrong and what to do.
+
+    Exit code 1 when something is wrong.
+    """
     from paceline.project import health
 
-    if unblock:
-        for account in Account.objects.all():
-            lanes.unblock(account)
-    found = list(health.findings(data_dir()))
+    found = [*(health.unblock() if unblock else ()), *health.findings(data_dir())]
     lines = [
         f"{'ok  ' if each.well else 'FIX '} {each.about}: {each.words}" + (f"\n       → {each.fix}" if each.fix else "")
         for each in found
     ]
     say([asdict(each) for each in found], as_json, lines)
-    sys.exit(0 if all(each.well for each in found) else 1)
+    sys.exit(0 if all(each.well for each in found) else FAILED)

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from .common import as_json, fail, installed, say
+from .common import WRONG_USAGE, as_json, fail, installed, say
+from .values import Text
 
 
 @click.group()
@@ -15,11 +16,11 @@ def key() -> None:
 
 
 @key.command()
-@click.argument("name")
+@click.argument("name", type=Text(80))
 @as_json
 @installed
 def create(name: str, as_json: bool) -> None:
-    """Makes a key and shows it, once."""
+    """Makes a key and shows it, once. NAME says who uses it."""
     from paceline.api import keys
 
     made, text = keys.create(name)
@@ -31,7 +32,7 @@ def create(name: str, as_json: bool) -> None:
 @as_json
 @installed
 def list_(as_json: bool) -> None:
-    """The keys, without their secrets."""
+    """Shows the keys, without their secrets."""
     from paceline.api.models import ApiKey
 
     found = [
@@ -53,13 +54,15 @@ def list_(as_json: bool) -> None:
 @as_json
 @installed
 def revoke(key_id: str, as_json: bool) -> None:
-    """Ends a key at once."""
+    """Ends a key at once. ID is as `paceline key list` shows it."""
     from paceline.api import keys
 
     if not keys.revoke(key_id):
-        fail(f"There is no open key {key_id!r}; paceline key list shows them", 2)
+        fail("There is no open key of that ID; paceline key list shows them", WRONG_USAGE)
     say({"id": key_id, "revoked": True}, as_json, f"Key {key_id} is revoked")
 
 
 def _use(key: dict[str, Any]) -> str:
-    return "revoked" if key["revoked_at"] else f"last used {key['last_used_at'] or 'never'}"
+    if key["revoked_at"]:
+        return "revoked"
+    return f"last used {key['last_used_at']:%Y-%m-%d %H:%M} UTC" if key["last_used_at"] else "never used"

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import click
 
-from paceline.sms import numbers
-
-from .common import as_json, fail, installed, say
-
-REGION = click.option("--region", help="Region of a number without a country code; default PACELINE_REGION.")
+from .common import WRONG_USAGE, as_json, fail, installed, say
+from .values import REGION, Text
+from .values import number as as_number
 
 
 @click.group()
@@ -18,7 +16,7 @@ def optout() -> None:
 
 @optout.command()
 @click.argument("number")
-@click.option("--evidence", default="added by hand", show_default=True, help="How we know.")
+@click.option("--evidence", type=Text(), default="added by hand", show_default=True, help="How we know.")
 @REGION
 @as_json
 @installed
@@ -26,7 +24,7 @@ def add(number: str, evidence: str, region: str | None, as_json: bool) -> None:
     """Forbids sending to NUMBER, in every campaign, from now on."""
     from paceline.messaging import suppressions
 
-    to = _number(number, region)
+    to = as_number(number, region)
     added = suppressions.add(to, suppressions.Reason.MANUAL, evidence)
     say({"number": to, "added": added}, as_json, f"{to} {'is suppressed' if added else 'was suppressed already'}")
 
@@ -35,7 +33,7 @@ def add(number: str, evidence: str, region: str | None, as_json: bool) -> None:
 @as_json
 @installed
 def list_(as_json: bool) -> None:
-    """Every suppressed number with its reason and evidence."""
+    """Shows every suppressed number with its reason and evidence."""
     from paceline.messaging.models import Suppression
 
     found = list(Suppression.objects.order_by("created_at").values("number", "reason", "evidence", "created_at"))
@@ -49,16 +47,10 @@ def list_(as_json: bool) -> None:
 @as_json
 @installed
 def remove(number: str, region: str | None, as_json: bool) -> None:
-    """Lifts the entry: only when the person has asked for texts again."""
+    """Lifts the entry. Only when the person has asked for texts again."""
     from paceline.messaging import suppressions
 
-    to = _number(number, region)
+    to = as_number(number, region)
     if not suppressions.remove(to):
-        fail(f"{to} is not suppressed; paceline optout list shows who is")
+        fail(f"{to} is not suppressed; paceline optout list shows who is", WRONG_USAGE)
     say({"number": to, "removed": True}, as_json, f"{to} may be texted again")
-
-
-def _number(raw: str, region: str | None) -> str:
-    from django.conf import settings
-
-    return numbers.normalize(raw, region or settings.PACELINE["REGION"])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +14,23 @@ import click
 
 from paceline.project import lifeline
 
-from .common import as_json, data_dir, django, explained, fail, installed
+from .common import WRONG_USAGE, as_json, data_dir, django, fail, installed, say
+from .values import Amount, InFile, Region, Text
+
+WEB_STARTS_SECONDS = 30
 
 
 @click.command()
+@click.option("--file", "file", type=InFile(), help="A CSV of people; default: 800 attendees.")
 @click.option(
-    "--file", "file", type=click.Path(dir_okay=False, path_type=Path), help="A CSV of people; default: 800 attendees."
+    "--region", type=Region(), default="US", show_default=True, help="Country of numbers without a country code."
 )
-@click.option("--region", default="US", show_default=True, help="Region of numbers written without a country code.")
 @click.option("--senders", default=5, show_default=True, type=click.IntRange(1, 50), help="How many sender numbers.")
 @click.option(
     "--mps",
     default=1.0,
     show_default=True,
-    type=click.FloatRange(0.01, 1000),
+    type=Amount(0.01, 1000),
     help="Messages per second of each sender.",
 )
 @click.option(
@@ -41,9 +47,15 @@ from .common import as_json, data_dir, django, explained, fail, installed
 @click.option("--fresh", is_flag=True, help="Begin again in an empty folder.")
 @click.option("--headless", is_flag=True, help="No browser: run to the end, print a report, stop.")
 @as_json
-@explained
 def demo(file: Path | None, folder: Path, fresh: bool, headless: bool, as_json: bool, **options: Any) -> None:
-    """A whole campaign against a simulated carrier: nothing leaves this machine."""
+    """A whole campaign against a simulated carrier.
+
+    Nothing leaves this machine, and no account is needed. Killed or stopped, the same command goes on.
+    """
+    if file is not None:
+        from .contacts import open_sheet
+
+        open_sheet(file, options["region"])
     from paceline.project import demo as scenario
 
     scenario.run(scenario.Demo(folder=folder.absolute(), file=file, **options), fresh, headless, as_json)
@@ -54,26 +66,66 @@ def demo(file: Path | None, folder: Path, fresh: bool, headless: bool, as_json: 
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
 @installed
 def up(host: str, port: int) -> None:
-    """Web server and dispatcher on one data folder; both end with this command."""
+    """Web server and dispatcher on one data folder, until Ctrl-C.
+
+    The first Ctrl-C drains: what is on the wire finishes. The second stops at once.
+    """
+    from paceline.dispatcher import embedded
+    from paceline.messaging import accounts
     from paceline.project import supervisor
 
     folder = data_dir()
+    if not accounts.configured():
+        fail("There is no provider to send through; set PACELINE_PROVIDERS, docs/settings.md shows how")
+    for alias in accounts.configured():
+        accounts.provider(alias)
+    _must_be_ours(host)
     supervisor.port(port, insist=True)
+    with embedded.only_one(folder, patience_seconds=5):
+        pass  # nobody else dispatches here
     running = supervisor.Supervisor(folder, {"PACELINE_DATA_DIR": str(folder)})
-    with supervisor.interruptible():
-        try:
-            running.start("web", "web", "--host", host, "--port", str(port))
-            running.start("dispatcher", "dispatcher")
-            click.echo(
-                f"Paceline is up: http://{host}:{port}  (Ctrl-C drains and stops; to log in: paceline login-link)"
-            )
-            while True:
-                running.look()
-                time.sleep(0.2)
-        except KeyboardInterrupt:
-            click.echo("\nDraining: what is on the wire finishes. Ctrl-C again stops at once.")
-            running.stop()
-            click.echo("Stopped. `paceline up` goes on where it stood.")
+    with supervisor.interruptible(), _stopped_with(running):
+        running.start("web", "web", "--host", host, "--port", str(port))
+        running.start("dispatcher", "dispatcher")
+        running.wait(lambda: _listens(host, port), WEB_STARTS_SECONDS, "The web server")
+        click.echo(f"Paceline is up: http://{host}:{port}  (Ctrl-C drains and stops; to log in: paceline login-link)")
+        while True:
+            running.look()
+            time.sleep(0.2)
+
+
+@contextlib.contextmanager
+def _stopped_with(running: Any) -> Iterator[None]:
+    """Ctrl-C drains the children; whatever else ends the block ends them too."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("\nDraining: what is on the wire finishes. Ctrl-C again stops at once.")
+        running.stop()
+        click.echo("Stopped. `paceline up` goes on where it stood.")
+    except BaseException:
+        running.stop()
+        raise
+
+
+def _must_be_ours(host: str) -> None:
+    """Ends the command unless this machine can listen at `host`."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind(address)
+    except OSError as error:
+        why = error.strerror or error
+        fail(f"{host} is no address of this machine ({why}); leave --host out, or use 0.0.0.0 for all", WRONG_USAGE)
+
+
+def _listens(host: str, port: int) -> bool:
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 what a person has asked for
+    try:
+        with socket.create_connection((everywhere.get(host, host), port), timeout=1):
+            return True
+    except OSError:
+        return False
 
 
 @click.command(hidden=True)
@@ -100,7 +152,6 @@ def web(host: str, port: int) -> None:
 
 
 @click.command(hidden=True)
-@explained
 def dispatcher() -> None:
     """The dispatcher alone, embedded on this data folder."""
     lifeline.tie()
@@ -117,7 +168,7 @@ def dispatcher() -> None:
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def sandbox(ctx: click.Context, flags: tuple[str, ...]) -> None:
-    """A simulated carrier with faults on request; `paceline sandbox --help` lists its flags."""
+    """A simulated carrier with faults on request."""
     lifeline.tie()
     from paceline.sandbox import __main__ as carrier
 
@@ -125,12 +176,21 @@ def sandbox(ctx: click.Context, flags: tuple[str, ...]) -> None:
 
 
 @click.command("login-link")
-@click.option("--user", "name", default="operator", show_default=True, help="Who logs in; made when there is none.")
-@click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="Where the dashboard is.")
+@click.option(
+    "--user", "name", type=Text(150), default="operator", show_default=True, help="Who logs in; made if there is none."
+)
+@click.option("--url", help="Where the dashboard is; default PACELINE_PUBLIC_URL, else http://127.0.0.1:8000.")
+@as_json
 @installed
-def login_link(name: str, url: str) -> None:
+def login_link(name: str, url: str | None, as_json: bool) -> None:
     """A link that logs one person in, once, within half an hour."""
-    click.echo(make_login_link(name, url))
+    from django.conf import settings
+
+    url = url or settings.PUBLIC_URL or "http://127.0.0.1:8000"
+    if not url.startswith(("http://", "https://")):
+        fail(f"{url!r} is no address of a dashboard; it begins with https:// or http://", WRONG_USAGE)
+    link = make_login_link(name, url)
+    say({"user": name, "url": link}, as_json, link)
 
 
 def make_login_link(name: str, url: str) -> str:

@@ -6,7 +6,20 @@ from typing import Any
 
 import click
 
-from .common import as_json, installed, say
+from .common import WRONG_USAGE, as_json, fail, installed, say
+from .values import Amount, Count
+from .values import sender as as_sender
+
+MPS = Amount(0.001, 10000)
+
+
+class DailyCap(Count):
+    """Submits per day, or the word none."""
+
+    name = "integer or none"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return "none" if value == "none" else super().convert(value, param, ctx)
 
 
 @click.group()
@@ -16,34 +29,48 @@ def sender() -> None:
 
 @sender.command()
 @click.argument("number")
-@click.option("--mps", default=1.0, show_default=True, type=click.FloatRange(0.001, 10000), help="Messages per second.")
-@click.option("--daily-cap", type=click.IntRange(1), help="Submits per day (UTC); default none.")
+@click.option("--mps", type=MPS, help="Messages per second; default 1, or what it has.")
+@click.option("--daily-cap", type=DailyCap(), help="Submits per day (UTC); default none, or what it has.")
 @click.option("--account", default="default", show_default=True, help="The provider's alias in the settings.")
 @as_json
 @installed
-def add(number: str, mps: float, daily_cap: int | None, account: str, as_json: bool) -> None:
-    """Adds NUMBER (or opens it again when it was removed or blocked, with these limits)."""
+def add(number: str, mps: float | None, daily_cap: int | str | None, account: str, as_json: bool) -> None:
+    """Adds NUMBER, or changes it. One that was removed or blocked is opened again."""
     from django.conf import settings
 
     from paceline.messaging import accounts, senders
+    from paceline.sms.errors import InvalidNumber
 
-    number = senders.spelled(number, settings.PACELINE["REGION"])
-    added, created = senders.add(accounts.get(account), number, mps=mps, daily_cap=daily_cap)
-    say(_value(added), as_json, f"{added} {'added' if created else 'is open'} at {mps:g} a second on {account}")
+    try:
+        number = senders.spelled(number, settings.PACELINE["REGION"])
+    except InvalidNumber as error:
+        fail(f"{number!r} is no sender. {error}", WRONG_USAGE)
+    if account not in accounts.configured():
+        known = ", ".join(sorted(accounts.configured())) or "none"
+        fail(f"No provider has the alias {account!r} (aliases: {known}); PACELINE_PROVIDERS has them", WRONG_USAGE)
+    through = accounts.get(account)
+    before = senders.everyone().filter(account=through, number=number).first()
+    if mps is None:
+        mps = before.mps if before else 1.0
+    if daily_cap is None and before:
+        daily_cap = before.daily_cap
+    added, created = senders.add(through, number, mps=mps, daily_cap=None if daily_cap == "none" else daily_cap)
+    say(_value(added), as_json, f"{added} {'added' if created else 'is open'} at {_rate(mps)} on {account}")
 
 
 @sender.command("list")
 @as_json
 @installed
 def list_(as_json: bool) -> None:
-    """The senders with their limits and how many contacts hear from each."""
+    """Shows the senders, their limits and how many contacts hear from each."""
     from django.db.models import Count
 
     from paceline.messaging import senders
 
     found = [_value(each) | {"contacts": each.loads} for each in senders.everyone().annotate(loads=Count("contacts"))]
     lines = [
-        f"{each['number']:<16} {each['mps'] or '∞':>6}/s  {each['contacts']:>7} contacts  {each['account']}"
+        f"{each['number']:<16} {_rate(each['mps']):<14} {each['contacts']:>7} contacts  {each['account']}"
+        + (f"  at most {each['daily_cap']} a day" if each["daily_cap"] else "")
         + ("  removed" if each["removed"] else "")
         + (f"  blocked: {each['blocked']}" if each["blocked"] else "")
         for each in found
@@ -53,19 +80,20 @@ def list_(as_json: bool) -> None:
 
 @sender.command()
 @click.argument("number")
-@click.argument("mps", type=click.FloatRange(0.001, 10000))
+@click.argument("mps", type=MPS)
 @as_json
 @installed
 def limit(number: str, mps: float, as_json: bool) -> None:
-    """Changes the pace of NUMBER to MPS messages a second; takes effect within a second, campaigns go on."""
-    from django.conf import settings
+    """Changes the pace of NUMBER to MPS messages a second.
 
-    from paceline.messaging import engine, lanes, senders
+    It takes effect within a second, and campaigns go on.
+    """
+    from paceline.messaging import engine, lanes
 
-    found = senders.get(number, settings.PACELINE["REGION"])
+    found = as_sender(number)
     lanes.set_rate(found, mps, engine.now())
     found.refresh_from_db()
-    say(_value(found), as_json, f"{found} goes at {mps:g} a second from its next slot on")
+    say(_value(found), as_json, f"{found} goes at {_rate(mps)} from its next slot on")
 
 
 @sender.command()
@@ -73,14 +101,15 @@ def limit(number: str, mps: float, as_json: bool) -> None:
 @as_json
 @installed
 def remove(number: str, as_json: bool) -> None:
-    """Stops NUMBER; its contacts and waiting messages go to the other senders, evenly."""
-    from django.conf import settings
-
+    """Stops NUMBER; its contacts and waiting messages go to the others, evenly."""
     from paceline.messaging import senders
 
-    found = senders.get(number, settings.PACELINE["REGION"])
+    found = as_sender(number)
     moved = senders.remove(found)
-    say({"number": found.number, "contacts_moved": moved}, as_json, f"{found} removed; {moved} contacts moved")
+    lines = [f"{found} removed; {moved} contacts moved"]
+    if not senders.active():
+        lines.append("No sender is left: what waits goes on when you add one with: paceline sender add NUMBER")
+    say({"number": found.number, "contacts_moved": moved}, as_json, lines)
 
 
 def _value(sender: Any) -> dict[str, Any]:
@@ -92,3 +121,7 @@ def _value(sender: Any) -> dict[str, Any]:
         "blocked": sender.blocked or sender.account.blocked,
         "removed": sender.removed_at is not None,
     }
+
+
+def _rate(mps: float | None) -> str:
+    return "no limit" if mps is None else f"{mps:g} a second"

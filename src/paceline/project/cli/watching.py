@@ -6,7 +6,10 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import click
 
 if TYPE_CHECKING:
     from paceline.messaging.progress import Progress
@@ -22,13 +25,14 @@ def progress_bar(name: str) -> Iterator[Callable[[Progress], None]]:
         with _live(name) as show:
             yield show
         return
-    shown_at = 0.0
+    shown_at, shown = 0.0, ""
 
     def line(progress: Progress) -> None:
-        nonlocal shown_at
-        if time.monotonic() - shown_at >= LINE_EVERY_SECONDS or progress.state != "running":
-            shown_at = time.monotonic()
-            print(in_words(progress), file=sys.stderr)  # noqa: T201
+        nonlocal shown_at, shown
+        words = in_words(progress)
+        if time.monotonic() - shown_at >= LINE_EVERY_SECONDS or (progress.state != "running" and words != shown):
+            shown_at, shown = time.monotonic(), words
+            click.echo(words, err=True)
 
     yield line
 
@@ -36,17 +40,57 @@ def progress_bar(name: str) -> Iterator[Callable[[Progress], None]]:
 @contextlib.contextmanager
 def _live(name: str) -> Iterator[Callable[[Progress], None]]:
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn
     from rich.progress import Progress as Bar
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[words]}"))
     with Bar(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(name, total=1.0, words="")
+        task = bar.add_task(escape(name), total=1.0, words="")
 
         def show(progress: Progress) -> None:
-            bar.update(task, completed=progress.done, words=_words(progress))
+            bar.update(task, completed=progress.done, words=f"{progress.state}  {_words(progress)}")
 
         yield show
+
+
+@contextlib.contextmanager
+def rows_bar(file: Path) -> Iterator[Callable[[int], None]]:
+    """Gives a function that shows how far a file is read, in lines, with rate and ETA; on a terminal only."""
+    if not sys.stderr.isatty():
+        yield lambda line: None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+    from rich.text import Text
+
+    class Speed(ProgressColumn):
+        """Rows a second and the time left."""
+
+        def render(self, task: Task) -> Text:
+            rate = task.finished_speed or task.speed
+            left = f"  ETA {duration(task.time_remaining)}" if task.time_remaining else ""
+            return Text(f"{rate:,.0f} rows/s{left}" if rate else "")
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f}/{task.total:,}"),
+        Speed(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(escape(file.name), total=_lines(file))
+
+        def show(line: int) -> None:
+            bar.update(task, completed=line)
+
+        yield show
+
+
+def _lines(file: Path) -> int:
+    with file.open("rb") as content:
+        return max(1, sum(block.count(b"\n") for block in iter(lambda: content.read(1 << 20), b"")))
 
 
 def in_words(progress: Progress) -> str:

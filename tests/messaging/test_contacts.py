@@ -1,0 +1,115 @@
+"""How do people come into a list? Once each, with what is known about them filled up and nothing forgotten."""
+
+from collections import Counter
+
+import pytest
+
+from paceline.messaging import contacts, senders
+from paceline.messaging.models import Contact, Membership
+from paceline.messaging.sheets import Row, open_sheet
+
+from .factories import account, number, sender
+
+pytestmark = [pytest.mark.django_db, pytest.mark.contract]
+
+
+@pytest.fixture
+def attendees(root):
+    return open_sheet(root / "examples" / "attendees.csv", region="US")
+
+
+@pytest.fixture
+def guests():
+    return contacts.get_list("Guests")
+
+
+def row(i, verdict="ready", **fields):
+    """A row of a sheet with the i-th number."""
+    known = number(i) if verdict != "invalid" else None
+    return Row(1, "", known, verdict, "" if verdict == "ready" else "too_short", "", fields)
+
+
+def fields_of(i):
+    return Contact.objects.get(number=number(i)).fields
+
+
+def test_the_example_has_724_people(attendees, guests):
+    """800 rows become 724 contacts on the list; each other row is counted with its reason."""
+    done = contacts.add(attendees, guests)
+
+    assert (done.rows, done.ready, done.new, done.known) == (800, 724, 724, 0)
+    assert done.ready + done.duplicate + done.invalid == done.rows
+    assert sum(done.reasons.values()) == done.invalid
+    assert Contact.objects.count() == guests.contacts.count() == 724
+
+
+def test_imported_twice_nobody_is_doubled(attendees, guests):
+    """The same file again finds everybody known, on the list once, with the sender they had."""
+    sender(account())
+    contacts.add(attendees, guests)
+    senders.assign(list(Contact.objects.values_list("pk", flat=True)))
+    before = list(Contact.objects.order_by("pk").values_list("number", "sender", "pk"))
+
+    done = contacts.add(attendees, guests)
+
+    assert (done.new, done.known) == (0, 724)
+    assert list(Contact.objects.order_by("pk").values_list("number", "sender", "pk")) == before
+    assert guests.contacts.count() == 724
+
+
+def test_one_person_on_two_lists(guests):
+    """A contact is one row, however many lists it is on."""
+    contacts.add([row(1)], guests)
+    contacts.add([row(1)], contacts.get_list(" Press "))
+
+    assert Contact.objects.count() == 1
+    assert sorted(Membership.objects.values_list("list__name", flat=True)) == ["Guests", "Press"]
+
+
+def test_fields_are_filled_up(guests):
+    """A newer import replaces what it knows and keeps what it does not, blanks included."""
+    contacts.add([row(1, first_name="Ada", seat="12")], guests)
+
+    contacts.add([row(1, first_name="", seat="14", team="A")], guests)
+
+    assert fields_of(1) == {"first_name": "Ada", "seat": "14", "team": "A"}
+
+
+def test_a_duplicate_fills_what_was_blank(guests):
+    """A later row with the same number fills blanks and overwrites nothing, in the same chunk or a later one."""
+    rows = [row(1, first_name="Ada", seat=""), row(1, "duplicate", first_name="Eva", seat="12")]
+    far = [row(i) for i in range(2, 2 + contacts.CHUNK)]
+
+    done = contacts.add([*rows, *far, row(1, "duplicate", first_name="Ida", team="A")], guests)
+
+    assert fields_of(1) == {"first_name": "Ada", "seat": "12", "team": "A"}
+    assert (done.new, done.known) == (1 + contacts.CHUNK, 0)
+
+
+def test_every_row_is_seen_once_after_its_commit(attendees, guests):
+    """`on_rows` sees all rows in order, when they are in the database: for progress and for a file of rejects."""
+    seen, committed = [], []
+
+    def look(rows):
+        seen.extend(rows)
+        committed.append(Contact.objects.count())
+
+    contacts.add(attendees, guests, on_rows=look)
+
+    assert [r.line for r in seen] == [r.line for r in attendees]
+    assert Counter(r.verdict for r in seen)["ready"] == committed[-1] == 724
+    assert committed == sorted(committed)
+
+
+def test_an_import_that_breaks_keeps_what_is_done(guests):
+    """A file that breaks in the middle leaves the chunks before it committed; the next try goes over them."""
+
+    def broken():
+        yield from (row(i) for i in range(contacts.CHUNK + 1))
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="disk"):
+        contacts.add(broken(), guests)
+
+    assert guests.contacts.count() == contacts.CHUNK
+    assert contacts.add([row(i) for i in range(contacts.CHUNK + 1)], guests).new == 1

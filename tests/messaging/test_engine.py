@@ -1,0 +1,186 @@
+"""Do the engines do the same? What `engine` promises about transactions, batches and time, on each of them."""
+
+import time
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import pytest
+from django.db import OperationalError, connection, transaction
+from django.db.models import Value
+
+from paceline.messaging import engine
+from paceline.messaging.clock import Clock
+from paceline.messaging.models import Contact, ContactList, Membership, TextMessage
+
+from .factories import account, number, on_threads, people, queued, sender
+
+pytestmark = [pytest.mark.django_db, pytest.mark.contract]
+
+TABLE = TextMessage._meta.db_table
+
+
+@pytest.fixture
+def lane():
+    return sender(account())
+
+
+# --- transactions ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_write_that_breaks_leaves_nothing():
+    """A write transaction commits as a whole or not at all; one inside another is part of it."""
+    with pytest.raises(RuntimeError), engine.write():
+        with engine.write():
+            people(3)
+        raise RuntimeError
+
+    assert not Contact.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_locked_row_changes_for_one_at_a_time(lane):
+    """Read, think, write under `locked` loses no change of another thread."""
+
+    def add_one(i):
+        for _ in range(5):
+            with engine.write():
+                row = engine.locked(type(lane).objects.filter(pk=lane.pk)).get()
+                row.turn += 1
+                row.save(update_fields=["turn"])
+
+    assert on_threads(6, add_one) == [None] * 6
+    lane.refresh_from_db()
+    assert lane.turn == 30
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_others_hold_can_be_passed_by(lane):
+    """`skip` answers at once with what is free. (On SQLite there is one writer, so nothing is ever held.)"""
+    held, free = queued(lane, 2)
+    if connection.vendor == "sqlite":
+        assert engine.locked(TextMessage.objects.all(), skip=True).count() == 2
+        return
+
+    def look(i):
+        with transaction.atomic():
+            return [t.pk for t in engine.locked(TextMessage.objects.order_by("pk"), skip=True)]
+
+    with transaction.atomic():
+        engine.locked(TextMessage.objects.filter(pk=held.pk)).get()
+        assert on_threads(1, look) == [[free.pk]]
+
+
+# --- batches --------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_says_how_many_rows_it_found(lane):
+    """The row count is the answer to a conditional update, though a row had the value already."""
+    one, two = queued(lane, 2)
+    sql = f"UPDATE {TABLE} SET text = %s WHERE id = %s AND status = 'queued'"
+
+    assert engine.many(sql, [("Hi", one.pk), ("Hi", two.pk), ("Hi", two.pk + 999)]) == 2
+    assert engine.many(sql, []) == 0
+
+
+def test_a_moment_comes_back_as_it_went(lane):
+    """A datetime passed to a batch reads back to the microsecond, as the same moment."""
+    (text,) = queued(lane)
+    at = datetime(2026, 3, 29, 1, 30, 0, 123456, tzinfo=UTC)
+
+    engine.many(f"UPDATE {TABLE} SET reported_at = %s WHERE id = %s", [(engine.moment(at), text.pk)])
+
+    text.refresh_from_db()
+    assert text.reported_at == at
+    assert engine.rows(f"SELECT count(*) FROM {TABLE} WHERE reported_at = %s", [engine.moment(at)])[0][0] == 1
+
+
+def test_rows_from_rows():
+    """INSERT … SELECT makes a row of every row it is given, and says how many."""
+    guests = ContactList.objects.create(name="Guests")
+    everybody = people(50)
+    source = Contact.objects.order_by("pk").values_list(Value(guests.pk), "pk")
+
+    assert engine.insert_select(Membership, ["list", "contact"], source) == 50
+    assert set(guests.contacts.all()) == set(everybody)
+
+
+def test_every_row_draws_its_own_reference():
+    """The database draws 128 random bits anew for each row of a statement."""
+    people(50)
+
+    references = set(Contact.objects.values_list(engine.RandomReference(), flat=True))
+
+    assert len(references) == 50
+    assert all(len(bytes.fromhex(reference)) == 16 for reference in references)
+
+
+@pytest.mark.parametrize(("rows", "sizes"), [(0, []), (500, [500]), (1201, [500, 500, 201])])
+def test_chunks(rows, sizes):
+    """What one short transaction may hold, and the rest in the next."""
+    assert [len(part) for part in engine.chunks(range(rows))] == sizes
+
+
+@pytest.mark.parametrize(
+    ("said", "busy"),
+    [
+        ("database is locked", True),
+        ("deadlock detected", True),
+        ("(1205, 'Lock wait timeout exceeded; try restarting transaction')", True),
+        ("no such table: paceline_sender", False),
+    ],
+)
+def test_busy_is_not_broken(said, busy):
+    """A database that was only busy may be asked again; any other error is told."""
+    assert engine.is_busy(OperationalError(said)) is busy
+
+
+def test_any_text_comes_back_as_it_went(lane):
+    """Emoji, right-to-left text and quotes pass through every engine, also through a raw batch."""
+    said = "שלום 'Zoë' \"🎭\" \\ %s {{ x }}"
+    (text,) = queued(lane, fields={"said": said})
+
+    engine.many(f"UPDATE {TABLE} SET text = %s WHERE id = %s", [(said, text.pk)])
+
+    text.refresh_from_db()
+    assert (text.text, text.fields) == (said, {"said": said})
+    assert Contact.objects.create(number=number(1), fields={"a": said}).fields["a"] == said
+
+
+# --- time -----------------------------------------------------------------------------------------------------
+
+
+def test_time_goes_on_within_a_transaction():
+    """The database's wall clock, not the moment when the transaction began: it must not age while it waits."""
+    with transaction.atomic():
+        before = engine.now()
+        time.sleep(0.02)
+        after = engine.now()
+
+    assert after - before >= 0.015
+
+
+def test_the_databases_clock_is_in_epoch_seconds():
+    """The same seconds as everybody's, whatever time zone the server is in."""
+    assert engine.now() == pytest.approx(time.time(), abs=5)
+
+
+def test_a_clock_is_anchored_to_the_database(monkeypatch):
+    """`sync` answers the database's time, and `now` goes on from there."""
+    clock = Clock()
+    monkeypatch.setattr(engine, "now", lambda: 1_000_000.0)
+
+    assert clock.sync() == 1_000_000.0
+    assert clock.now() == pytest.approx(1_000_000.0, abs=0.1)
+
+
+def test_between_two_syncs_time_cannot_jump(monkeypatch):
+    """A machine whose clock is stepped back changes nothing until the next claim asks the database."""
+    clock = Clock()
+    before = clock.sync()
+    monkeypatch.setattr(time, "time", lambda: before - 7200)
+
+    moments = [clock.now() for _ in range(100)]
+
+    assert all(b >= a for a, b in pairwise(moments))
+    assert before - 0.1 <= moments[0] <= moments[-1] < before + 5
