@@ -23,6 +23,12 @@ SECRETS = {"PACELINE_SECRET_KEY": 32}
 ACCOUNT = Account(api_key="abcd1234", api_secret="not-a-secret-0", signature_secret="not-a-secret-1" * 3)
 
 
+def environment() -> dict[str, str]:
+    """This process's environment without anything that concerns Paceline: as a new user has it."""
+    ours = ("PACELINE_", "VONAGE_", "DATABASE_", "DJANGO_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
 class Installation:
     """`cli` runs a command, `up` the processes, `carrier` is the ground truth."""
 
@@ -39,10 +45,7 @@ class Installation:
             status_url=f"{self.url}/webhooks/default/status",
             inbound_url=f"{self.url}/webhooks/default/inbound",
         )
-        clean = {
-            k: v for k, v in os.environ.items() if not k.startswith(("PACELINE_", "VONAGE_", "DATABASE_", "DJANGO_"))
-        }
-        self.environment = clean | {
+        self.environment = environment() | {
             "PACELINE_DATA_DIR": str(folder),
             "VONAGE_API_KEY": ACCOUNT.api_key,
             "VONAGE_API_SECRET": ACCOUNT.api_secret,

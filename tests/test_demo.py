@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import stat
 import subprocess
@@ -18,10 +17,11 @@ import pytest
 
 from paceline.sandbox import ledger
 
+from .installation import environment
+
 
 def demo(folder: Path, *flags: str) -> dict[str, Any]:
     """Runs the headless demo to its end; its report, the last line of stdout."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("PACELINE_", "VONAGE_", "DATABASE_", "DJANGO_"))}
     command = [
         sys.executable,
         "-m",
@@ -34,7 +34,7 @@ def demo(folder: Path, *flags: str) -> dict[str, Any]:
         "--data-dir",
         str(folder),
     ]
-    done = subprocess.run([*command, *flags], env=clean, capture_output=True, text=True, timeout=280)
+    done = subprocess.run([*command, *flags], env=environment(), capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -106,9 +106,8 @@ def nothing_secret_is_said(folder: Path) -> None:
 
 def test_the_demo_shows_a_dashboard_by_a_link_that_works_once(tmp_path: Path) -> None:
     """A link is printed; it opens the campaign list, once; Ctrl-C drains, stops and leaves no process behind."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("PACELINE_", "VONAGE_", "DATABASE_", "DJANGO_"))}
     command = [sys.executable, "-m", "paceline", "demo", "--port", "0", "--mps", "1", "--data-dir", str(tmp_path / "d")]
-    running = subprocess.Popen(command, env=clean, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    running = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert running.stdout is not None
     link = next(word for line in running.stdout for word in line.split() if "/login/" in word)
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())

@@ -17,6 +17,7 @@ import pytest
 
 from paceline.sandbox import ledger
 
+from .installation import environment, until
 from .test_demo import busiest, demo
 
 KILLS = int(os.environ.get("PACELINE_KILLS", "5"))
@@ -48,11 +49,13 @@ def test_a_campaign_survives_kill_9_of_every_process_at_random_moments(tmp_path:
     """
     folder, rng = tmp_path / "d", random.Random(SEED)
     command = [sys.executable, "-m", "paceline", "demo", "--headless", "--json", "--port", "0", "--mps", str(MPS)]
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("PACELINE_", "VONAGE_", "DATABASE_", "DJANGO_"))}
     hit = 0
     for _ in range(KILLS):
         running = subprocess.Popen(
-            [*command, "--data-dir", str(folder)], env=clean, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [*command, "--data-dir", str(folder)],
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         time.sleep(rng.uniform(0.5, 6.0))
         hit += running.poll() is None
@@ -75,3 +78,18 @@ def test_a_campaign_survives_kill_9_of_every_process_at_random_moments(tmp_path:
     assert Counter(status.values()) == Counter({"delivered": len(accepts), "uncertain": len(uncertain)}) - Counter()
     assert not uncertain & {accept.reference for accept in accepts}
     assert busiest(folder) <= MPS
+
+
+def test_the_children_die_with_their_supervisor(tmp_path: Path) -> None:
+    """kill -9 of the supervisor alone: carrier, web server, its worker and dispatcher are gone within a second."""
+    folder = tmp_path / "d"
+    command = [sys.executable, "-m", "paceline", "demo", "--port", "0", "--data-dir", str(folder)]
+    running = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert running.stdout is not None
+    next(line for line in running.stdout if "/login/" in line)
+    family = processes(folder)
+    running.kill()
+    running.wait()
+
+    assert len(family) >= 5
+    until(lambda: not processes(folder), 1.0)
