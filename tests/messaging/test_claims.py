@@ -125,17 +125,20 @@ def test_a_slow_sender_wastes_no_account_slot(clock):
     assert distances(found) == {0.103}
 
 
-def test_a_limit_in_segments_costs_segments(clock):
-    """Where the limit counts segments, a text of 3 uses 3 slots; a limit in messages on the way counts 1."""
+@pytest.mark.parametrize("count", [3, 31], ids=["a long text", "1,000 emoji"])
+def test_a_limit_in_segments_costs_segments(clock, caplog, count):
+    """Where the limit counts segments, a text uses as many slots; a limit in messages on the way counts 1."""
     line = account(mps=30)
     lane = sender(line, mps=10, unit=Limit.Unit.SEGMENT)
-    queued(lane, 4, segments=3)
+    queued(lane, 4, segments=count)
 
-    found = slots(claims(line, clock, times=4))
+    found = slots(claims(line, clock, times=25))
 
-    assert distances(found) == {0.309}
+    assert distances(found) == {round(count * STEP / 10, 6)}
+    assert len(found) == 4
     line.refresh_from_db()
     assert line.next_free_at == pytest.approx(found[-1] + STEP / 30)
+    assert not caplog.messages  # of a clock that was stepped
 
 
 def test_a_fresh_sender_starts_as_just_used(clock):

@@ -77,11 +77,12 @@ def test_the_same_words_on_another_day_are_another_text():
 
 
 def test_several_texts_in_one_webhook():
-    """A provider that sends texts in batches loses none of them."""
-    receive_all(*({"number": number(i), "sender": "40404", "text": "Hello"} for i in range(3)))
+    """A provider that sends texts in batches loses none of them, though somebody says the same twice."""
+    said = [(number(1), "in-1"), (number(1), "in-2"), (number(2), "in-3")]
+    receive_all(*({"number": who, "sender": "40404", "text": "Hello", "provider_id": id} for who, id in said))
     events.apply_due(NOON)
 
-    assert sorted(TextMessage.objects.values_list("frm", flat=True)) == [number(i) for i in range(3)]
+    assert list(TextMessage.objects.order_by("provider_id").values_list("frm", "provider_id")) == said
 
 
 # --- STOP and START -------------------------------------------------------------------------------------------

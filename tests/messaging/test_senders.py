@@ -221,7 +221,7 @@ def test_what_no_sender_can_be_called(raw):
 
 def test_an_unknown_sender_says_how_to_add_it(line):
     """The sentence names those that there are and the command that adds this one; a removed one is unknown too."""
-    lane, gone = sender(line), sender(line)
+    lane, gone = sender(line, number="+12025550101"), sender(line, number="+12025550102")
     senders.remove(gone)
 
     assert senders.get(lane.number, "US") == lane

@@ -131,6 +131,16 @@ def test_a_pace_that_cannot_be(line, pace):
     assert (campaign.batch_size, campaign.delay_period) == (7, 8)
 
 
+@pytest.mark.parametrize("state", [Campaign.State.FINISHED, Campaign.State.CANCELLED])
+def test_a_campaign_that_is_over_has_no_pace(line, state):
+    """Whose pace cannot matter any more is told so."""
+    campaign = launched(1, batch_size=7)
+    Campaign.objects.update(state=state)
+
+    with pytest.raises(CampaignError, match=f"is {state}"):
+        campaigns.set_pace(campaign, batch_size=8, delay_period=0)
+
+
 # --- the property: whatever is done to it, everybody once -----------------------------------------------------
 
 acts = st.one_of(

@@ -30,7 +30,7 @@ SLOWDOWN_LEAST = 0.05
 RECOVERY_STEP = 1.25
 RECOVERY_SECONDS = 10.0
 PROBE_AFTER_UNCERTAIN = 3
-SEGMENTS_MOST = 10  # no text that we send is longer; what one message may cost at the most
+SEGMENTS_MOST = 31  # what one message may cost at the most: 1,000 characters, all of them emoji
 
 
 @dataclass(slots=True)

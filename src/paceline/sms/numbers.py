@@ -77,7 +77,9 @@ def _national_lengths(region: str) -> frozenset[int]:
     from phonenumbers import PhoneMetadata
 
     metadata = PhoneMetadata.metadata_for_region(region, None)
-    if metadata is None or metadata.national_prefix_for_parsing != metadata.national_prefix:
+    if metadata is None or metadata.general_desc is None:
+        return frozenset()
+    if metadata.national_prefix_for_parsing != metadata.national_prefix:
         return frozenset()
     possible = set(metadata.general_desc.possible_length)
     trunk = len(metadata.national_prefix or "")

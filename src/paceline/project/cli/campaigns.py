@@ -15,7 +15,8 @@ from .values import NAME, Amount, Count, InFile, Text, readable
 from .values import sender as as_sender
 from .watching import duration, in_words, progress_bar
 
-YEAR = 366 * 86400.0
+YEAR = 366 * 86400
+LISTED = 100
 LOOKED_AT = 200  # contacts whose texts are counted before a person is asked
 ID = click.argument("campaign_id", metavar="ID")
 DELAY = Amount(0, YEAR)
@@ -219,15 +220,18 @@ def show(campaign_id: str | None, as_json: bool) -> None:
     if campaign_id is None:
         from paceline.messaging.models import Campaign
 
-        everything = [progress.of(each) for each in Campaign.objects.all()[:100]]
+        everything = progress.overview(list(Campaign.objects.all()[:LISTED]))
         lines = [f"{each.id:>5}  {in_words(each)}" for each in everything]
+        if (older := Campaign.objects.count() - LISTED) > 0:
+            lines.append(f"  … and {older} older ones; show one by its number")
         say([each.as_json() for each in everything], as_json, lines or "No campaigns yet")
         return
     account = progress.of(_get(campaign_id))
     lines = [in_words(account)]
     lines += [f"  {status:<12} {count:>8}" for status, count in account.counts.items()]
     lines += [
-        f"  {each.number:<16} {each.submitted:>7} submitted {each.waiting:>7} waiting  limit {each.limit or '∞'}/s"
+        f"  {each.number:<16} {each.submitted:>7} submitted {each.waiting:>7} waiting  "
+        + ("no limit" if each.limit is None else f"limit {each.limit:g}/s")
         + (f"  blocked: {each.blocked}" if each.blocked else "")
         for each in account.senders
     ]

@@ -23,6 +23,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 INSTALLATION_SECRETS = {"PACELINE_SECRET_KEY": 32}
 LOCK = "setup.lock"
+VARIABLES = ("PACELINE_", "VONAGE_", "DATABASE_")
 
 FAILED, WRONG_USAGE, UNSAFE, INTERRUPTED = 1, 2, 3, 130
 
@@ -142,8 +143,9 @@ def _set_up() -> None:
     except (ImproperlyConfigured, OSError):
         raise
     except Exception as error:
+        given = ", ".join(sorted(name for name in os.environ if name.startswith(VARIABLES))) or "none"
         why = f"{type(error).__name__}: {_one_line(error.__cause__ or error)}"
-        fail(f"The settings cannot be used ({why}); check the environment variables, docs/settings.md lists them")
+        fail(f"The settings cannot be used ({why}). Look at those given here ({given}), with docs/settings.md")
     _look_at_providers()
 
 

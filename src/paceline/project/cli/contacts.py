@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -106,12 +107,13 @@ def import_(
         into, is_new = _list(list_name or file.stem[:120])
         taken = Taken(into.name)
         try:
-            with rows_bar(file) as show:
+            with rows_bar(file) as show, _whole_chunks() as may_go_on:
 
                 def on_rows(rows: list[sheets.Row]) -> None:
                     taken.see(rows)
                     reject(rows)
                     show(taken.line)
+                    may_go_on()
 
                 done = verbs.add(sheet, into, on_rows=on_rows)
         except BaseException as error:
@@ -130,6 +132,31 @@ def import_(
     if rejects is not None:
         lines.append(f"{done.duplicate + done.invalid} rows that were not taken are in {rejects}")
     say(value, as_json, lines)
+
+
+@contextmanager
+def _whole_chunks() -> Iterator[Callable[[], None]]:
+    """Ctrl-C waits for the end of a chunk, so that we know what is in; a second one does not wait.
+
+    Gives the function that is called at the end of each.
+    """
+    asked = False
+
+    def ask(*_: object) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    def may_go_on() -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield may_go_on
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _list(name: str) -> tuple[Any, bool]:

@@ -15,9 +15,9 @@ from .common import FAILED, as_json, data_dir, installed, say
 @as_json
 @installed
 def doctor(unblock: bool, as_json: bool) -> None:
-    """Is this installation fit to send? Says what is wrong and what to do.
+    """Says what keeps this installation from sending, and the fix.
 
-    Exit code 1 when something is wrong.
+    Exit code 1 when there is something to fix.
     """
     from paceline.project import health
 

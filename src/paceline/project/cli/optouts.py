@@ -47,7 +47,7 @@ def list_(as_json: bool) -> None:
 @as_json
 @installed
 def remove(number: str, region: str | None, as_json: bool) -> None:
-    """Lifts the entry. Only when the person has asked for texts again."""
+    """Allows texts to NUMBER again; only when the person has asked."""
     from paceline.messaging import suppressions
 
     to = as_number(number, region)

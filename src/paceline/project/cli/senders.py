@@ -62,7 +62,7 @@ def add(number: str, mps: float | None, daily_cap: int | str | None, account: st
 @as_json
 @installed
 def list_(as_json: bool) -> None:
-    """Shows the senders, their limits and how many contacts hear from each."""
+    """Shows the senders with their limits and contacts."""
     from django.db.models import Count
 
     from paceline.messaging import senders
@@ -101,7 +101,10 @@ def limit(number: str, mps: float, as_json: bool) -> None:
 @as_json
 @installed
 def remove(number: str, as_json: bool) -> None:
-    """Stops NUMBER; its contacts and waiting messages go to the others, evenly."""
+    """Stops NUMBER and gives what it had to the others, evenly.
+
+    What it had: contacts and messages that wait. What is on the wire finishes.
+    """
     from paceline.messaging import senders
 
     found = as_sender(number)

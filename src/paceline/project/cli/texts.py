@@ -45,7 +45,7 @@ def _stdin() -> str:
     if sys.stdin.isatty():
         click.echo("Type the text, then Ctrl-D on a line of its own", err=True)
     try:
-        text = click.get_binary_stream("stdin").read().decode("utf-8-sig")
+        text = sys.stdin.buffer.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         fail(f"What comes on stdin is not UTF-8 (byte {error.start + 1}); save it as UTF-8 first", WRONG_USAGE)
     return text.removesuffix("\n").removesuffix("\r")
