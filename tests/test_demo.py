@@ -94,7 +94,8 @@ def test_the_demo_sends_to_each_of_724_once_and_the_same_folder_resumes(tmp_path
 def nothing_secret_is_said(folder: Path) -> None:
     """No secret, number or text is in a log at default level, and the secrets are readable by their owner only."""
     secrets_file = folder / "secrets.env"
-    canaries = [line.split("=", 1)[1] for line in secrets_file.read_text().splitlines()]
+    kept = dict(line.split("=", 1) for line in secrets_file.read_text().splitlines())
+    canaries = [value for name, value in kept.items() if name != "VONAGE_BASE_URL"]  # an address, no secret
     canaries += [accept.number[2:] for accept in ledger.accepts(folder / "carrier.jsonl")]
     canaries += ["Doors open"]
     logs = {path.name: path.read_text() for path in folder.glob("*.log")}

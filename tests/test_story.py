@@ -39,7 +39,7 @@ def test_a_spreadsheet_becomes_delivered_texts_and_stop_is_kept(tmp_path: Path, 
     again = [accept for accept in accepts if accept.text == "Bye"]
     assert (imported["ready"], imported["duplicate"], imported["invalid"]) == (724, 38, 38)
     assert (account["total"], account["waiting"], account["submitted"]) == (724, 0, 724)
-    assert Counter(accept.number for accept in accepts if accept.text != "Bye") == Counter(heard_from)
+    assert Counter(accept.number for accept in accepts if accept.text != "Bye") == Counter(dict.fromkeys(heard_from, 1))
     assert all(heard_from[accept.number] == accept.sender for accept in again)
     assert {accept.number for accept in again} == set(heard_from) - set(STOPS)
     assert place.cli("campaign", "show", str(second))["counts"]["suppressed"] == len(STOPS)

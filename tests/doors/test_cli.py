@@ -29,7 +29,7 @@ from paceline.messaging.models import Account, Campaign, Contact, ContactList, S
 from paceline.project.cli import COMMANDS, HIDDEN, main
 from paceline.sandbox.behaviour import Behaviour
 from tests.conftest import need
-from tests.installation import Installation, until
+from tests.installation import Installation, environment, until
 
 SENDER, STRANGER = "+12025550100", "+12025550199"
 ADA, BOB, STOPPED = "+12065550123", "+12065550124", "+12065550125"
@@ -490,17 +490,11 @@ def test_the_doctor_finds_a_wrong_setting(
 # --- processes of their own -------------------------------------------------------------------------------------------
 
 
-def environment(**changes: str) -> dict[str, str]:
-    """The environment of a new user in this folder."""
-    ours = ("PACELINE_", "VONAGE_", "DATABASE_", "DJANGO_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | changes
-
-
 def run(*arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
     """`paceline ARGUMENTS` in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "paceline", *arguments],
-        env=environment(**changes),
+        env=environment() | changes,
         capture_output=True,
         text=True,
         timeout=60,
@@ -611,7 +605,7 @@ def terminal(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "paceline", *arguments]
     changes = {"TERM": "xterm", "COLUMNS": "120"}
-    process = subprocess.Popen(command, env=environment(**changes), stdin=theirs, stdout=theirs, stderr=theirs)
+    process = subprocess.Popen(command, env=environment() | changes, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     try:
         yield process, ours

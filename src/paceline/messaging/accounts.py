@@ -29,7 +29,9 @@ def provider(alias: str) -> Provider:
         raise ImproperlyConfigured(f"No provider named {alias!r} in PACELINE['PROVIDERS'] (configured: {known})")
     try:
         return load(entry["BACKEND"], entry.get("OPTIONS"))
-    except (ImportError, TypeError, ValueError, KeyError) as error:
+    except KeyError as error:
+        raise ImproperlyConfigured(f"Provider {alias!r} has no {error}: the dotted path of its class") from error
+    except (ImportError, TypeError, ValueError) as error:
         raise ImproperlyConfigured(f"Provider {alias!r} cannot be set up: {error}") from error
 
 

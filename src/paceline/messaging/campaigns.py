@@ -14,14 +14,14 @@ from django.db.models import CharField, Exists, F, Max, OuterRef, Q, TextField, 
 from django.db.models.functions import Coalesce, JSONObject
 from django.utils import timezone
 
-from paceline.sms import errors, templates
-from paceline.sms.segments import segments
+from paceline.sms import errors, segments, templates
 from paceline.sms.status import UNFINISHED, Status
 
-from . import engine, senders, suppressions
+from . import engine, lanes, senders, suppressions
 from .models import Campaign, Contact, ContactList, Intake, Membership, Sender, TextMessage
 
 State = Campaign.State
+NAME_MOST = 120
 CHUNKS_AT_ONCE = 10  # what cancelling does within the request that asks for it
 CHUNK = 200  # rows that are rendered or inserted in one write transaction
 NUMBERS_PER_INTAKE = 200
@@ -50,6 +50,12 @@ def create(
     if not text.strip():
         raise CampaignError("The text is empty; write something to send")
     templates.parse(text)
+    if segments.count(text) > lanes.SEGMENTS_MOST:
+        raise CampaignError(
+            f"The text is {segments.count(text)} segments; {lanes.SEGMENTS_MOST} is the most: shorten it"
+        )
+    if len(name) > NAME_MOST:
+        raise CampaignError(f"The name has {len(name)} characters; {NAME_MOST} is the most")
     for moment, word in ((scheduled_at, "scheduled_at"), (expires_at, "expires_at")):
         if moment is not None and timezone.is_naive(moment):
             raise CampaignError(f"{word} has no time zone; give an aware datetime such as 2026-12-01T09:00+00:00")
@@ -307,7 +313,7 @@ def release(campaign: Campaign, now: float) -> int:
             except errors.TemplateError as error:
                 ended.append((Status.REFUSED.value, str(error)[:200], message_id))
             else:
-                queued.append((text, segments(text).count, message_id))
+                queued.append((text, segments.count(text), message_id))
         table = TextMessage._meta.db_table
         engine.many(
             f"UPDATE {table} SET status = 'queued', text = %s, segments = %s WHERE id = %s AND status = 'held'",

@@ -16,9 +16,8 @@ from typing import Any
 from django.db.models import Q
 from django.utils import timezone
 
-from paceline.sms import errors, pacing
+from paceline.sms import errors, pacing, segments
 from paceline.sms.messages import Accepted, Message, new_reference
-from paceline.sms.segments import segments
 from paceline.sms.status import Status
 
 from . import engine, lanes, senders, suppressions
@@ -74,6 +73,8 @@ def queue_text(text: str, sender: Sender, number: str, *, priority: int = PRIORI
     """Puts one text to an E.164 `number` into the outbox, ahead of bulk. Raises `Refused` for an empty text."""
     if not text.strip():
         raise errors.Refused("The text is empty; write something to send", code="empty_text")
+    if segments.count(text) > lanes.SEGMENTS_MOST:
+        raise errors.Refused(f"The text is over {lanes.SEGMENTS_MOST} segments; shorten it", code="text_too_long")
     contact, _ = Contact.objects.get_or_create(number=number)
     return TextMessage.objects.create(
         text=text,
@@ -81,7 +82,7 @@ def queue_text(text: str, sender: Sender, number: str, *, priority: int = PRIORI
         frm=sender.number,
         to=number,
         contact=contact,
-        segments=segments(text).count,
+        segments=segments.count(text),
         priority=priority,
         status=Status.QUEUED,
     )

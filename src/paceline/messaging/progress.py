@@ -134,8 +134,8 @@ def _eta(campaign: Campaign, shares: list[SenderShare], waiting: int, limit: flo
     """Seconds to the last submit: the slowest lane's queue, plus the valve's delays."""
     if campaign.state != Campaign.State.RUNNING:
         return None
-    if any(share.blocked for share in shares):
-        return None
+    if any(share.blocked for share in shares) or (waiting and not shares):
+        return None  # who sends what is not known yet, or nobody can
     by_lane = [share.waiting * pacing.interval(share.limit) for share in shares]
     seconds = max([*by_lane, waiting * pacing.interval(limit)], default=0.0)
     if campaign.batch_size and waiting:

@@ -40,6 +40,8 @@ def spelled(raw: str, region: str) -> str:
     if text.isascii() and (any(c.isalpha() for c in text) or (text.isdigit() and len(text) <= 6)):
         if not text.replace(" ", "").isalnum() or len(text) > 11:
             raise InvalidNumber("not_valid", "An alphanumeric sender has up to 11 letters, digits and spaces")
+        if text.isdigit() and len(text) < 3:
+            raise InvalidNumber("too_short", "A short code has three digits or more")
         return text
     return normalize(text, region)
 

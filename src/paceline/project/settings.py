@@ -91,6 +91,8 @@ SQLITE_OPTIONS: dict[str, Any] = {
 }
 DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'paceline.sqlite3'}")}
 _database = DATABASES["default"]
+if "ENGINE" not in _database:
+    raise ImproperlyConfigured("DATABASE_URL is not understood; it begins with sqlite://, postgres:// or mysql://")
 if _database["ENGINE"].endswith("sqlite3"):
     _database["OPTIONS"] = SQLITE_OPTIONS
     # the tests use a real file too: an in-memory database has no WAL and locks tables between threads
@@ -120,7 +122,10 @@ VONAGE_OPTIONS = {
 
 def _providers() -> dict[str, Any]:
     """PACELINE_PROVIDERS as JSON in the shape below; else Vonage from its own variables; else the console."""
-    given = env.json("PACELINE_PROVIDERS", default=None)
+    try:
+        given = env.json("PACELINE_PROVIDERS", default=None)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"PACELINE_PROVIDERS is not JSON ({error})") from error
     if given is not None:
         return given
     options = {option: env.str(name) for option, name in VONAGE_OPTIONS.items() if env.str(name, default="")}

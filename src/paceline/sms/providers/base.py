@@ -58,12 +58,14 @@ class Provider(ABC):
 def load(backend: str, options: Mapping[str, Any] | None = None) -> Provider:
     """A provider from its dotted path and options, as settings name it.
 
-    Raises `ImportError` for an unknown path, `TypeError` or `ValueError` for options it does not take.
+    Raises `ImportError` for a path that leads to no provider, `TypeError` or `ValueError` for options it does not take.
     """
     module_name, _, class_name = backend.rpartition(".")
     try:
         cls = getattr(import_module(module_name), class_name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ImportError(f"No provider class at {backend!r}; it is written package.module.Class") from error
+    if not (isinstance(cls, type) and issubclass(cls, Provider)):
+        raise ImportError(f"{backend!r} is no provider class: it does not inherit from paceline's Provider")
     provider: Provider = cls(**(options or {}))
     return provider
