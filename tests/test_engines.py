@@ -27,7 +27,7 @@ def test_the_contract_suite_passes_on(engine: str, root: Path) -> None:
         pytest.skip(f"{ENGINES[engine]} is not set: no {engine} to test against")
     clean = {k: v for k, v in os.environ.items() if k not in ("PACELINE_TEST_FOLDER", "PYTEST_XDIST_WORKER")}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-m", "contract", "--create-db", "-p", "no:cacheprovider", "tests"],
+        [sys.executable, "-m", "pytest", "-q", *("-n", "2", "--dist", "loadfile"), "-m", "contract", "--create-db"],
         cwd=root,
         env=clean | {"DATABASE_URL": url},
         capture_output=True,

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from paceline.messaging import accounts, outbox
 from paceline.sms.errors import PacelineError
 
+from .lock import alone
 from .loop import Dispatcher
 from .wirelog import WireLog
 
@@ -30,22 +29,14 @@ class AlreadyRunning(PacelineError):
 def only_one(data_dir: Path, patience_seconds: float = 0.0) -> Iterator[None]:
     """Holds the data folder's lock; the system frees it with the process, however that ends."""
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(data_dir / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    give_up_at = time.monotonic() + patience_seconds
-    try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= give_up_at:
-                    raise AlreadyRunning(
-                        f"Another dispatcher works on {data_dir}; stop it first, or let it do the sending"
-                    ) from None
-                time.sleep(0.05)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(alone(data_dir / LOCK, patience_seconds))
+        except BlockingIOError:
+            raise AlreadyRunning(
+                f"Another dispatcher works on {data_dir}; stop it first, or let it do the sending"
+            ) from None
         yield
-    finally:
-        os.close(descriptor)
 
 
 def run(

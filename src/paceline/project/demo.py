@@ -20,6 +20,7 @@ from typing import Any
 
 import click
 
+from paceline.dispatcher.lock import alone
 from paceline.project import secrets, supervisor
 from paceline.sandbox import ledger
 from paceline.sms.errors import PacelineError
@@ -122,7 +123,7 @@ def _the_folder(demo: Demo, fresh: bool) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     (folder / MARK).touch()
     try:
-        with supervisor.alone(folder / MARK):
+        with alone(folder / MARK, patience_seconds=5):
             if fresh:
                 for path in folder.iterdir():
                     if path.name != MARK:

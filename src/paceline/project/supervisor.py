@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import logging
 import os
 import signal
@@ -129,22 +128,6 @@ def interruptible() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-@contextlib.contextmanager
-def alone(path: Path, patience_seconds: float = 5.0) -> Iterator[None]:
-    """Holds a lock on the file `path`; the system frees it with this process. Raises `BlockingIOError`."""
-    give_up_at = time.monotonic() + patience_seconds
-    with path.open("a") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= give_up_at:
-                    raise
-                time.sleep(0.05)
-        yield
 
 
 def port(wanted: int, *, insist: bool = False, patience_seconds: float = 1.0) -> int:

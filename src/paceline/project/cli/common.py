@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
 
+from paceline.dispatcher.lock import alone
 from paceline.project import secrets
 from paceline.sms.errors import InvalidNumber, PacelineError, TemplateError
 
@@ -123,7 +122,7 @@ def django() -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if "PACELINE_SECRET_KEY" not in os.environ:
-            with _alone(folder):
+            with alone(folder / LOCK):
                 secrets.ensure(folder, INSTALLATION_SECRETS)
     except OSError as error:
         why = error.strerror or error
@@ -170,14 +169,6 @@ def _migrate(folder: Path) -> None:
         return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
     if wanting():
-        with _alone(folder):
+        with alone(folder / LOCK):
             if wanting():
                 call_command("migrate", verbosity=0, interactive=False)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One command at a time makes secrets or tables; the system frees the lock with the process."""
-    with (folder / LOCK).open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
