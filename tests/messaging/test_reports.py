@@ -9,7 +9,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from paceline.messaging import events, outbox, suppressions
+from paceline.messaging import accounts, events, outbox, reports, suppressions
 from paceline.messaging.models import Event, Sender, TextMessage
 from paceline.sms import errors
 from paceline.sms.messages import WebhookRequest
@@ -283,3 +283,32 @@ def test_an_opt_out_in_a_report_suppresses(text):
     say_and_apply({"status": "undelivered", "provider_id": "abc", "opted_out": True})
 
     assert suppressions.among([text.to]) == {text.to}
+
+
+def test_an_event_that_cannot_be_applied_is_parked_and_the_others_go_on(text, monkeypatch):
+    """A poisonous report fails neither the round nor its neighbours, and is not tried for ever."""
+    take_in = reports._raise
+
+    def choke(message, report):
+        if report.code == "poison":
+            raise ValueError("too much")
+        take_in(message, report)
+
+    monkeypatch.setattr(reports, "_raise", choke)
+    say({"status": "sent", "reference": text.reference, "code": "poison"})
+    say_and_apply({"status": "delivered", "reference": text.reference})
+
+    assert now_of(text).status == Status.DELIVERED
+    assert Event.objects.get(outcome="could not be applied: ValueError").next_try_at is None
+
+
+def test_a_report_of_an_account_that_is_not_in_the_settings_waits_for_it(text, settings):
+    """A provider taken out of the settings by mistake loses no report."""
+    say({"status": "delivered", "reference": text.reference})
+    providers, settings.PACELINE = settings.PACELINE, {"PROVIDERS": {}}
+    accounts.provider.cache_clear()
+    events.apply_due(NOON)
+    settings.PACELINE = providers
+    events.apply_due(NOON + 60)
+
+    assert now_of(text).status == Status.DELIVERED

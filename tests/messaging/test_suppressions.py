@@ -47,3 +47,12 @@ def test_an_entry_outlives_its_contact():
     Contact.objects.all().delete()
 
     assert suppressions.among([person.number, number(2)]) == {person.number}
+
+
+def test_what_an_operator_forbids_after_a_stop_is_not_lifted_by_start():
+    """START lifts a person's own STOP and nothing that others have added to it."""
+    suppressions.add(number(1), Reason.OPT_OUT, "replied 'STOP'")
+    suppressions.add(number(1), Reason.MANUAL, "asked by telephone")
+
+    assert not suppressions.lift_opt_out(number(1))
+    assert suppressions.among([number(1)]) == {number(1)}

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, OperationalError
 from django.utils import timezone
 
@@ -108,12 +109,32 @@ def apply_due(now: float) -> int:
     A report whose message is not known (yet) is tried again with growing delays for 72 hours.
     """
     due = list(Event.objects.filter(next_try_at__lte=now).order_by("pk")[:APPLY_MOST])
-    if not due:
-        return 0
-    read = [(event, item) for event in due for item in _read(event)]
+    if due:
+        _apply_or_park(due, now)
+    return len(due)
+
+
+def _apply_or_park(due: Sequence[Event], now: float) -> None:
+    """Applies events together; when that fails, one by one, and parks the one that cannot be applied."""
+    try:
+        _apply(due, now)
+    except OperationalError:
+        raise  # the database is away or busy: all of them again, later
+    except Exception as error:
+        if len(due) > 1:
+            for event in due:
+                _apply_or_park([event], now)
+            return
+        log.exception("Event %s could not be applied", due[0].pk)
+        outcome = f"could not be applied: {type(error).__name__}"
+        Event.objects.filter(pk=due[0].pk).update(next_try_at=None, outcome=outcome)
+
+
+def _apply(due: Sequence[Event], now: float) -> None:
+    read = [(event, item) for event in due for item in _read(event, now)]
     with engine.write():
         for event in reports.apply([(event, item) for event, item in read if isinstance(item, DeliveryReport)]):
-            _keep_for_later(event, now)
+            _keep_for_later(event, now, "no message with this reference or provider_id")
     for part in engine.chunks([(event, item) for event, item in read if isinstance(item, InboundText)], 10):
         with engine.write():
             for event, item in part:
@@ -123,25 +144,26 @@ def apply_due(now: float) -> int:
             f"UPDATE {Event._meta.db_table} SET next_try_at = %s, tries = %s, outcome = %s WHERE id = %s",
             [(event.next_try_at, event.tries, event.outcome[:200], event.pk) for event in due],
         )
-    return len(due)
 
 
-def _read(event: Event) -> Sequence[DeliveryReport | InboundText]:
+def _read(event: Event, now: float) -> Sequence[DeliveryReport | InboundText]:
     """What the event says. One that cannot be read is parked with the reason; the others go on."""
     event.next_try_at, event.outcome = None, "applied"
     try:
         provider = accounts.provider(event.account)
         return provider.events(WebhookRequest("POST", "", {}, event.query, bytes(event.body)))
+    except ImproperlyConfigured:
+        _keep_for_later(event, now, "its provider is not in the settings")
     except Exception as error:
         event.outcome = f"unreadable: {type(error).__name__}"
         if not isinstance(error, PacelineError):
             log.exception("Event %s could not be read", event.pk)
-        return []
+    return []
 
 
-def _keep_for_later(event: Event, now: float) -> None:
+def _keep_for_later(event: Event, now: float, why: str) -> None:
     """A report may come before its message is known here; later it never will be."""
     event.tries = min(event.tries + 1, 1000)
-    event.outcome = "no message with this reference or provider_id"
+    event.outcome = why
     if (timezone.now() - event.received_at).total_seconds() < KEEP_UNMATCHED_SECONDS:
         event.next_try_at = now + min(3600.0, 0.5 * 2 ** min(event.tries, 12))

@@ -15,8 +15,14 @@ def among(numbers: Iterable[str]) -> set[str]:
 
 
 def add(number: str, reason: Suppression.Reason = Reason.MANUAL, evidence: str = "") -> bool:
-    """Forbids sending to an E.164 `number`. False when it was forbidden already; the first evidence stays."""
-    _, created = Suppression.objects.get_or_create(number=number, defaults={"reason": reason, "evidence": evidence})
+    """Forbids sending to an E.164 `number`. False when it was forbidden already.
+
+    The first evidence stays; but what an operator forbids on top of a person's own STOP, their START does not lift.
+    """
+    entry, created = Suppression.objects.get_or_create(number=number, defaults={"reason": reason, "evidence": evidence})
+    if not created and entry.reason == Reason.OPT_OUT and reason == Reason.MANUAL:
+        entry.reason, entry.evidence = reason, f"{entry.evidence}; {evidence}"
+        entry.save(update_fields=["reason", "evidence"])
     return created
 
 

@@ -81,8 +81,8 @@ def _run(demo: Demo, headless: bool, as_json: bool) -> None:
         "DATABASE_URL": f"sqlite:///{demo.folder / 'paceline.sqlite3'}",
         "PACELINE_REGION": demo.region,
     }
-    for name in ("PACELINE_PROVIDERS", "PACELINE_PUBLIC_URL"):
-        os.environ.pop(name, None)
+    for name in [name for name in os.environ if name.startswith(("PACELINE_", "VONAGE_", "DJANGO_"))]:
+        del os.environ[name]  # whatever is set up for real sending on this machine is none of the demo's business
     os.environ |= environment
     running = supervisor.Supervisor(demo.folder, environment, patience=4)
     with supervisor.interruptible():

@@ -101,7 +101,9 @@ elif _database["ENGINE"].endswith("mysql"):
     import pymysql
 
     pymysql.install_as_MySQLdb()
-    _database.setdefault("OPTIONS", {}).update({"charset": "utf8mb4", "isolation_level": "read committed"})
+    _database.setdefault("OPTIONS", {}).update(
+        {"charset": "utf8mb4", "isolation_level": "read committed", "init_command": "SET time_zone = '+00:00'"}
+    )
 else:
     _database.setdefault("CONN_HEALTH_CHECKS", True)
 _database["CONN_MAX_AGE"] = env.int("PACELINE_CONN_MAX_AGE", default=600)
