@@ -321,6 +321,7 @@ def _request_class() -> type[aiohttp.ClientRequest]:
 
     class OneRequest(aiohttp.ClientRequest):
         attempt: _Attempt
+        response: Any
 
         async def send(self, conn: Connection) -> aiohttp.ClientResponse:
             protocol, transport = conn.protocol, conn.transport
@@ -338,7 +339,7 @@ def _request_class() -> type[aiohttp.ClientRequest]:
             else:
                 writer.set_eof()
             protocol.start_timeout()
-            self.response = self.response_class(
+            answer = self.response_class(
                 self.method,
                 self.original_url,
                 writer=None,
@@ -350,7 +351,8 @@ def _request_class() -> type[aiohttp.ClientRequest]:
                 session=self._session,
                 stream_writer=writer,
             )
-            return self.response
+            self.response = answer
+            return answer
 
     return OneRequest
 
