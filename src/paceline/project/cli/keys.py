@@ -16,11 +16,11 @@ def key() -> None:
 
 
 @key.command()
-@click.argument("name", type=Text(80))
+@click.argument("name", type=Text(80), default="api")
 @as_json
 @installed
 def create(name: str, as_json: bool) -> None:
-    """Makes a key and shows it, once. NAME says who uses it."""
+    """Makes a key and shows it, once. NAME says who uses it; without one it is called api."""
     from paceline.api import keys
 
     made, text = keys.create(name)
