@@ -217,7 +217,7 @@ class Dispatcher:
             if not self._outcomes:
                 continue
             if len(self._outcomes) < SETTLE_MOST and not self._stopping.is_set():
-                await asyncio.sleep(SETTLE_EVERY_SECONDS)
+                await self._sleep(SETTLE_EVERY_SECONDS)
             batch = self._outcomes[:SETTLE_MOST]
             try:
                 await self._on(self._lane_thread, outbox.settle, batch)

@@ -22,6 +22,7 @@ log = logging.getLogger("paceline.supervisor")
 
 STOP_SECONDS = 40.0  # a drain waits for answers on the wire
 RESTART_SECONDS = 0.5
+STEADY_SECONDS = 3.0  # who has stood this long did not fall at once: a kill is no defect
 
 
 class PortTaken(PacelineError):
@@ -72,7 +73,7 @@ class Supervisor:
         """Starts again what has fallen. Called every so often by whoever waits. Raises `ChildFailed`."""
         for child in self._children:
             if child.process.poll() is None:
-                if time.monotonic() - child.started_at > 30:
+                if time.monotonic() - child.started_at > STEADY_SECONDS:
                     child.falls = 0
                 continue
             if time.monotonic() - child.started_at < RESTART_SECONDS * 2 ** min(child.falls, 6):
