@@ -602,7 +602,11 @@ def test_a_text_without_an_answer_in_time_is_not_called_a_failure() -> None:
 @contextlib.contextmanager
 def terminal(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """`paceline ARGUMENTS` as a person runs it, all its streams on a terminal; and the person's end of that."""
-    ours, theirs = pty.openpty()
+    try:
+        ours, theirs = pty.openpty()
+    except OSError:
+        need(None, "a pseudo-terminal")
+        raise
     command = [sys.executable, "-m", "paceline", *arguments]
     changes = {"TERM": "xterm", "COLUMNS": "120"}
     process = subprocess.Popen(command, env=environment() | changes, stdin=theirs, stdout=theirs, stderr=theirs)
