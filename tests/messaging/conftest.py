@@ -20,3 +20,15 @@ def plain_provider(settings):
     accounts.provider.cache_clear()
     yield
     accounts.provider.cache_clear()
+
+
+@pytest.fixture
+def line():
+    """The account "default", without a limit of its own."""
+    return factories.account()
+
+
+@pytest.fixture
+def lane(line):
+    """An idle sender without a limit."""
+    return factories.sender(line, mps=None)

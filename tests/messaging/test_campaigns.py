@@ -33,17 +33,6 @@ pytestmark = [pytest.mark.django_db, pytest.mark.contract]
 State = Campaign.State
 
 
-@pytest.fixture
-def line():
-    return account()
-
-
-@pytest.fixture
-def lane(line):
-    """An idle sender without a limit."""
-    return sender(line, mps=None)
-
-
 def numbers_of(campaign):
     return sorted(campaign.messages.values_list("to", flat=True))
 

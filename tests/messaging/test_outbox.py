@@ -36,17 +36,6 @@ DAY = 24 * 3600
 
 
 @pytest.fixture
-def line():
-    return account()
-
-
-@pytest.fixture
-def lane(line):
-    """An idle sender without a limit."""
-    return sender(line, mps=None)
-
-
-@pytest.fixture
 def leased(line, lane, clock):
     """A text that has been claimed, and its lease."""
     text = queued(lane, campaign=running())[0]

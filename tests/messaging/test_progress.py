@@ -12,7 +12,6 @@ from paceline.sms.status import Status
 
 from .factories import (
     Clock,
-    account,
     audience,
     draft,
     fanned_out,
@@ -26,11 +25,6 @@ from .factories import (
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.contract]
-
-
-@pytest.fixture
-def line():
-    return account()
 
 
 @pytest.fixture

@@ -21,16 +21,6 @@ pytestmark = [pytest.mark.django_db, pytest.mark.contract, pytest.mark.usefixtur
 
 
 @pytest.fixture
-def line():
-    return account()
-
-
-@pytest.fixture
-def lane(line):
-    return sender(line, mps=None)
-
-
-@pytest.fixture
 def text(lane):
     """A text that the provider took as "abc"."""
     return queued(lane, status=Status.ACCEPTED, provider_id="abc")[0]

@@ -13,7 +13,6 @@ from paceline.sms.status import Status
 
 from .factories import (
     NOON,
-    account,
     audience,
     fanned_out,
     launched,
@@ -27,11 +26,6 @@ from .factories import (
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.contract]
-
-
-@pytest.fixture
-def line():
-    return account()
 
 
 def loads():
