@@ -150,3 +150,20 @@ def test_a_folder_that_is_no_demos_is_not_touched(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "choose another with --data-dir" in done.stderr
     assert (tmp_path / "thesis.txt").read_text() == "two years of work"
+
+
+def test_the_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
+    """The first drains; the second does not wait for it, and leaves no process and no traceback."""
+    command = [sys.executable, "-m", "paceline", "demo", "--port", "0", "--mps", "1", "--data-dir", str(tmp_path / "d")]
+    running = subprocess.Popen(
+        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert running.stdout is not None and running.stderr is not None
+    next(line for line in running.stdout if "/login/" in line)
+    running.send_signal(signal.SIGINT)
+    next(line for line in running.stderr if "Draining" in line)
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate(timeout=10)
+
+    assert running.returncode == 130
+    assert "Traceback" not in told

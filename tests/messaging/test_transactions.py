@@ -103,3 +103,16 @@ def test_no_write_transaction_is_longer_than_20_ms(root, monkeypatch, capsys):
             sep="\n  ",
         )
     assert max(best.values()) < LONGEST_SECONDS, best
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="what SQLite is told")
+def test_sqlite_keeps_what_it_has_committed():
+    """WAL with synchronous FULL survives a power cut; IMMEDIATE lets nobody fail in the middle of a transaction."""
+    with connection.cursor() as cursor:
+        told = {
+            name: cursor.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        }
+
+    assert told == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+    assert connection.transaction_mode == "IMMEDIATE"
