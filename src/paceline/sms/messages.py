@@ -25,6 +25,8 @@ class Message:
     number: str
     reference: str = field(default_factory=new_reference)
     validity_seconds: int | None = None
+    report: bool = True
+    """Whether to ask for a status report, where the provider lets each message choose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class WebhookRequest:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: str = ""
     body: bytes = field(default=b"", repr=False)
+    origin: str = ""  # scheme and host as they were called: https://sms.example.org
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +96,15 @@ class InboundText:
     text: str
     provider_id: str = ""
     at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """A message to ask a provider about: by its id when we know it, else by what we had sent and when."""
+
+    reference: str
+    number: str = ""
+    sender: str = ""
+    text: str = ""
+    provider_id: str = ""
+    submitted_at: float = 0.0  # epoch seconds

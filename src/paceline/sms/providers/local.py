@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import ClassVar
 
 from ..errors import Uncertain
 from ..messages import Accepted, Message, Request, Response
 from .base import Capabilities, Provider
 
 
-class _Local(Provider):
+class Local(Provider):
     """What the four share. Nothing reports on these messages: accepted is the last that is heard of them."""
 
-    capabilities: ClassVar[Capabilities] = Capabilities()
+    capabilities = Capabilities(reports=False, inbound=False)
     _url: str
 
     def __init__(self) -> None:
@@ -44,13 +43,13 @@ class _Local(Provider):
             raise Uncertain(f"The {self.name} provider gave no answer that can be read.") from None
 
 
-class Console(_Local):
+class Console(Local):
     """Prints each message to standard output as one block."""
 
     name = "console"
 
 
-class File(_Local):
+class File(Local):
     """Appends each message to the file at `path` as one JSON line; a new file is readable by its owner only.
 
     Raises `ValueError` without a path.
@@ -64,13 +63,13 @@ class File(_Local):
         self._url = Path(path).expanduser().absolute().as_uri()
 
 
-class Memory(_Local):
+class Memory(Local):
     """Appends each message to `paceline.sms.transports.memory_outbox`, for tests."""
 
     name = "memory"
 
 
-class Dummy(_Local):
+class Dummy(Local):
     """Takes each message and drops it."""
 
     name = "dummy"

@@ -16,20 +16,13 @@ There is neither a look-up nor an idempotency key: an uncertain message is settl
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
-import json
-import re
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
-from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 from ..errors import (
     AccountProblem,
@@ -43,7 +36,8 @@ from ..errors import (
 )
 from ..messages import Accepted, DeliveryReport, InboundText, Message, Request, Response, WebhookRequest
 from ..status import Status
-from .base import Capabilities, Provider
+from . import reading
+from .base import Capabilities, Provider, http_url, json_body, require
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -160,7 +154,6 @@ FRESH_SECONDS = 300  # a webhook's age, either way; Vonage names no number
 LEEWAY_SECONDS = 60  # for exp and nbf
 TOKEN_SECONDS = 900  # how long a token of ours is valid
 TOKEN_REUSE_SECONDS = 600  # and how long we go on using it: signing costs milliseconds
-LONGEST_RETRY_SECONDS = 86_400.0  # whatever Retry-After says, look again after a day
 LONGEST_TOKEN = 8192
 
 
@@ -175,7 +168,8 @@ class Vonage(Provider):
     """
 
     name = "vonage"
-    capabilities: ClassVar[Capabilities] = Capabilities(
+    credentials = ("api_key", "api_secret")
+    capabilities = Capabilities(
         echoes_reference=True,
         validity=True,
         max_text_units=TEXT_LIMIT,
@@ -204,8 +198,8 @@ class Vonage(Provider):
         self._api_key = api_key
         self._application_id = application_id
         self._signature_secret = signature_secret.encode()
-        self.endpoint = _http_url("base_url", base_url).rstrip("/") + "/v1/messages"
-        self._webhook_url = _http_url("webhook_url", webhook_url) if webhook_url else ""
+        self.endpoint = http_url("Vonage", "base_url", base_url).rstrip("/") + "/v1/messages"
+        self._webhook_url = http_url("Vonage", "webhook_url", webhook_url) if webhook_url else ""
         self._private_key = _load_private_key(private_key) if private_key else None
         self._basic = "Basic " + base64.b64encode(f"{api_key}:{api_secret}".encode()).decode()
         self._token = ("", 0.0)  # and when to make the next
@@ -224,7 +218,7 @@ class Vonage(Provider):
             "message_type": "text",
             "channel": "sms",
             "to": message.number.removeprefix("+"),
-            "from": _without_plus(message.sender),
+            "from": reading.without_plus(message.sender),
             "text": message.text,
             "client_ref": message.reference,
             "sms": {"encoding_type": "auto"},
@@ -234,10 +228,7 @@ class Vonage(Provider):
             fields["ttl"] = min(max(int(message.validity_seconds), shortest), longest)
         if self._webhook_url:
             fields["webhook_url"] = self._webhook_url
-        try:
-            body = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
-        except UnicodeEncodeError:  # half of a surrogate pair; the cause would quote the whole body
-            raise Refused("The text holds half a character; correct it.", code="text_not_unicode") from None
+        body = json_body(fields)
         headers = {
             "Content-Type": "application/json",
             "Accept": "application/json",
@@ -247,11 +238,11 @@ class Vonage(Provider):
 
     def read(self, response: Response) -> Accepted:
         """What Vonage's answer means: the HTTP status decides first, then the code in the problem's `type`."""
-        status, answer = response.status, _json_object(response.body)
+        status, answer = response.status, reading.json_object(response.body)
         if 200 <= status < 300:
             message_uuid = answer.get("message_uuid")
             if isinstance(message_uuid, str) and message_uuid.strip():
-                return Accepted(provider_id=_clean(message_uuid))
+                return Accepted(provider_id=reading.clean(message_uuid))
             raise Uncertain("Vonage's answer says yes but names no message; wait for its report.")
         if 400 <= status < 500:
             raise _refusal(status, _answer_code(answer), response.headers)
@@ -267,21 +258,21 @@ class Vonage(Provider):
             raise WebhookRejected("Webhooks cannot be verified: set Vonage's option signature_secret")
         claims = _verified_claims(webhook.headers.get("authorization", ""), self._signature_secret)
 
-        _require(claims.get("iss") == "Vonage", "it does not come from Vonage")
-        _require(not self._api_key or claims.get("api_key") == self._api_key, "it is for another account")
-        _require(
+        require(claims.get("iss") == "Vonage", "it does not come from Vonage")
+        require(not self._api_key or claims.get("api_key") == self._api_key, "it is for another account")
+        require(
             not self._application_id or claims.get("application_id") == self._application_id,
             "it is for another application",
         )
-        _require(_is_moment(claims.get("iat")), "it has no date")
-        _require(abs(now - claims["iat"]) <= FRESH_SECONDS, "its date is too far from now; check this machine's clock")
+        require(reading.is_moment(claims.get("iat")), "it has no date")
+        require(abs(now - claims["iat"]) <= FRESH_SECONDS, "its date is too far from now; check this machine's clock")
         if "exp" in claims:
-            _require(_is_moment(claims["exp"]) and now < claims["exp"] + LEEWAY_SECONDS, "it has expired")
+            require(reading.is_moment(claims["exp"]) and now < claims["exp"] + LEEWAY_SECONDS, "it has expired")
         if "nbf" in claims:
-            _require(_is_moment(claims["nbf"]) and now >= claims["nbf"] - LEEWAY_SECONDS, "it is not valid yet")
+            require(reading.is_moment(claims["nbf"]) and now >= claims["nbf"] - LEEWAY_SECONDS, "it is not valid yet")
         signed_hash = claims.get("payload_hash")
-        _require(
-            isinstance(signed_hash, str) and _same(signed_hash, hashlib.sha256(webhook.body).hexdigest()),
+        require(
+            isinstance(signed_hash, str) and reading.same(signed_hash, hashlib.sha256(webhook.body).hexdigest()),
             "its body is not the one that was signed",
         )
 
@@ -291,7 +282,7 @@ class Vonage(Provider):
         Reads the v1 shapes and the older v0.1, in which `to` and `from` are objects. Raises `WebhookRejected` for a
         body that is not a JSON object.
         """
-        fields = _json(webhook.body)
+        fields = reading.parsed(webhook.body)
         if not isinstance(fields, dict):
             raise WebhookRejected("The webhook's body is not a JSON object")
         if "status" in fields:
@@ -319,17 +310,6 @@ class Vonage(Provider):
 
 
 # Options
-
-
-def _http_url(option: str, value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
-    except (ValueError, TypeError, AttributeError):
-        fine = False
-    if not fine:
-        raise ValueError(f"Vonage: {option} must be an http(s) address without a user name in it")
-    return value
 
 
 def _load_private_key(value: str | Path) -> RSAPrivateKey:
@@ -360,7 +340,7 @@ def _load_private_key(value: str | Path) -> RSAPrivateKey:
 def _refusal(status: int, code: str, headers: Mapping[str, str]) -> ProviderError:
     """The reaction to a 4xx."""
     if status == 429:
-        return Throttled("Vonage asks us to slow down.", code=code or "429", retry_after=_retry_after(headers))
+        return Throttled("Vonage asks us to slow down.", code=code or "429", retry_after=reading.retry_after(headers))
     if status in (401, 402, 403):
         reason = ACCOUNT_PROBLEMS.get(code) or ACCOUNT_PROBLEMS[str(status)]
         return AccountProblem(f"Nothing can be sent: {reason}.", code=code or str(status))
@@ -385,28 +365,7 @@ def _answer_code(answer: dict[str, Any]) -> str:
     """The machine code: the fragment of `type`; failing that a `title` that is one."""
     type_url = answer.get("type")
     fragment = type_url.rpartition("#")[2] if isinstance(type_url, str) and "#" in type_url else ""
-    return _code(fragment) or _code(answer.get("title"), numeric=True)
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds from a Retry-After of seconds or of an HTTP date; None when there is none that can be read."""
-    value = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})?", value):
-        return min(float(value), LONGEST_RETRY_SECONDS)
-    try:
-        until = _http_date(value)
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None
-    try:
-        now = _http_date(headers.get("date", ""))  # the clock that wrote the other one
-    except (ValueError, TypeError, OverflowError, IndexError):
-        now = time.time()
-    return min(max(until - now, 0.0), LONGEST_RETRY_SECONDS)
-
-
-def _http_date(value: str) -> float:
-    moment = parsedate_to_datetime(value)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return reading.code(fragment) or reading.code(answer.get("title"), numeric=True)
 
 
 # Webhooks
@@ -416,118 +375,66 @@ def _verified_claims(authorization: str, secret: bytes) -> dict[str, Any]:
     """The claims of a Bearer token that `secret` signed with HS256, and with nothing else (RFC 7515, 7518)."""
     scheme, _, token = authorization.partition(" ")
     parts = token.split(".")
-    _require(
+    require(
         scheme.lower() == "bearer" and len(parts) == 3 and token.isascii() and len(token) <= LONGEST_TOKEN,
         "it carries no signed token",
     )
-    header = _json_object(_unbase64(parts[0]))
-    _require(header.get("alg") == "HS256" and "crit" not in header, "its signature is not of the kind HS256")
+    header = reading.json_object(reading.unbase64(parts[0]))
+    require(header.get("alg") == "HS256" and "crit" not in header, "its signature is not of the kind HS256")
     signature = hmac.digest(secret, f"{parts[0]}.{parts[1]}".encode(), "sha256")
     # Compared as text: base64 has several spellings for the same bytes, and only one of them was sent.
     expected = base64.urlsafe_b64encode(signature).rstrip(b"=").decode()
-    _require(_same(parts[2], expected), "its signature is wrong; check the option signature_secret")
-    return _json_object(_unbase64(parts[1]))
-
-
-def _require(genuine: bool, sentence: str) -> None:
-    if not genuine:
-        raise WebhookRejected(f"The webhook is rejected: {sentence}")
-
-
-def _same(given: str, expected: str) -> bool:
-    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode())
-
-
-def _unbase64(text: str) -> bytes:
-    try:
-        return base64.urlsafe_b64decode(text + "==")
-    except (ValueError, binascii.Error):
-        return b""
-
-
-def _is_moment(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e12
+    require(reading.same(parts[2], expected), "its signature is wrong; check the option signature_secret")
+    return reading.json_object(reading.unbase64(parts[1]))
 
 
 def _delivery_report(fields: dict[str, Any]) -> DeliveryReport:
-    word = _clean(fields["status"])
+    word = reading.clean(fields["status"])
     code = _report_code(fields.get("error"))
     status = STATUSES.get(word)
     if word == "rejected" and code in CODES:
         status = CODES[code][0]
-    usage = _object(fields.get("usage"))
-    price = _price(usage.get("price"))
+    usage = reading.as_object(fields.get("usage"))
+    price = reading.price(usage.get("price"))
     return DeliveryReport(
         status=status,
-        reference=_clean(fields.get("client_ref")),
-        provider_id=_clean(fields.get("message_uuid")),
+        reference=reading.clean(fields.get("client_ref")),
+        provider_id=reading.clean(fields.get("message_uuid")),
         word=word,
         code=code,
         reason=_reason(code),
-        at=_moment(fields.get("timestamp")),
+        at=reading.moment(fields.get("timestamp")),
         opted_out=code in OPTED_OUT,
         price=price,
-        currency=_clean(usage.get("currency"))[:3].upper() if price is not None else "",
-        segments=_segments(_object(fields.get("sms")).get("count_total")),
+        currency=reading.clean(usage.get("currency"))[:3].upper() if price is not None else "",
+        segments=reading.count(reading.as_object(fields.get("sms")).get("count_total")),
     )
 
 
 def _inbound_text(fields: dict[str, Any]) -> InboundText | None:
-    content = _object(_object(fields.get("message")).get("content")) or fields  # v0.1 nests it
+    content = reading.as_object(reading.as_object(fields.get("message")).get("content")) or fields  # v0.1 nests it
     kind = content.get("message_type", content.get("type", "text"))
     text = content.get("text")
-    number = _with_plus(_party(fields.get("from")))
+    number = reading.with_plus(_party(fields.get("from")))
     if fields.get("channel", "sms") != "sms" or kind != "text" or not isinstance(text, str) or not number:
         return None
     return InboundText(
         number=number,
-        sender=_with_plus(_party(fields.get("to"))),
-        text=_clean(text, strip=False),
-        provider_id=_clean(fields.get("message_uuid")),
-        at=_moment(fields.get("timestamp")),
+        sender=reading.with_plus(_party(fields.get("to"))),
+        text=reading.clean(text, strip=False),
+        provider_id=reading.clean(fields.get("message_uuid")),
+        at=reading.moment(fields.get("timestamp")),
     )
-
-
-# Fields, whatever they may hold
-
-
-def _json(body: bytes) -> Any:
-    """The parsed body, or None: nothing that somebody else sends may raise."""
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _json_object(body: bytes) -> dict[str, Any]:
-    return _object(_json(body))
-
-
-def _object(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _clean(value: object, *, strip: bool = True) -> str:
-    """Text that every database takes: no NUL, no half surrogates. Numbers become digits, other things ""."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30:
-        return str(value)
-    if not isinstance(value, str):
-        return ""
-    text = value.replace("\0", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text.strip() if strip else text
-
-
-def _code(value: object, *, numeric: bool = False) -> str:
-    """A code if it looks like one, so that no stray text or number passes for it."""
-    pattern = r"[0-9]{2,5}" if numeric else r"[0-9]{2,5}|[A-Za-z][A-Za-z_-]{0,63}"
-    text = _clean(value)
-    return text if re.fullmatch(pattern, text, re.ASCII) else ""
 
 
 def _report_code(error: object) -> str:
     """v1 has the number in `title` (text, sometimes an integer) and in the `type` address; v0.1 in `code`."""
-    fields = _object(error)
-    return _code(fields.get("title"), numeric=True) or _code(fields.get("code"), numeric=True) or _answer_code(fields)
+    fields = reading.as_object(error)
+    return (
+        reading.code(fields.get("title"), numeric=True)
+        or reading.code(fields.get("code"), numeric=True)
+        or _answer_code(fields)
+    )
 
 
 def _reason(code: str) -> str:
@@ -538,40 +445,4 @@ def _reason(code: str) -> str:
 
 def _party(value: object) -> str:
     """A number or name; v0.1 has it in an object."""
-    return _clean(_object(value).get("number") if isinstance(value, dict) else value)
-
-
-def _with_plus(party: str) -> str:
-    """E.164 for a number (7 to 15 digits); short codes and names as they are."""
-    return "+" + party if re.fullmatch(r"[1-9][0-9]{6,14}", party, re.ASCII) else party
-
-
-def _without_plus(sender: str) -> str:
-    """Numbers lose their plus; names pass untouched."""
-    return sender[1:] if re.fullmatch(r"\+[0-9]+", sender, re.ASCII) else sender
-
-
-def _moment(value: object) -> datetime | None:
-    """An aware time in UTC from ISO 8601; without a zone it is UTC already. None for anything else."""
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value.strip())
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _price(value: object) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    try:
-        price = Decimal(str(value).strip())
-    except (InvalidOperation, ValueError):
-        return None
-    return price if price.is_finite() and abs(price) < 1_000_000 and price == round(price, 9) else None
-
-
-def _segments(value: object) -> int | None:
-    text = _clean(value)
-    return int(text) if re.fullmatch(r"[0-9]{1,3}", text, re.ASCII) else None
+    return reading.clean(reading.as_object(value).get("number") if isinstance(value, dict) else value)
