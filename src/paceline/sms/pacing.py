@@ -51,3 +51,18 @@ def clamp(free_at: float | None, now: float, step: float, ahead: float = LOOKAHE
     if free_at is None or free_at > now + ahead + step:
         return now + step
     return free_at
+
+
+FIRST_BACK_OFF_SECONDS = 0.5
+LONGEST_BACK_OFF_SECONDS = 30.0
+
+
+def back_off(failures: int, luck: float, retry_after: float | None = None) -> float:
+    """Seconds to wait after so many failures in a row (from 1) of what certainly did not leave.
+
+    It doubles each time up to half a minute, less up to a half by `luck` (0 to 1, drawn by the caller), so that those
+    who failed together do not come back together. Never shorter than the provider's own `retry_after`.
+    """
+    longest = min(FIRST_BACK_OFF_SECONDS * 2.0 ** min(failures - 1, 16), LONGEST_BACK_OFF_SECONDS)
+    seconds = longest * (1 - luck / 2)
+    return seconds if retry_after is None else max(seconds, retry_after + FIRST_BACK_OFF_SECONDS * luck)

@@ -7,36 +7,37 @@ failure by one question: had the first byte been written?
     └──────── Unavailable ────────┘   its own error    └──────── Uncertain ────────┘
 
 There is no second request whatever happens: no redirect, no retry, no request on a connection that may be stale. What
-these raise carries neither address, headers, body nor number, only the class name of the cause.
+these raise carries neither address, headers, body nor number, only the class name of the cause. The connections and
+their bytes are `http1`, written for this: on a general client the wire was most of what a message costs.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
+import atexit
 import json
 import os
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError as FutureCancelled
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from .errors import ProviderError, Unavailable, Uncertain
+from .http1 import REPEATABLE, Connection, Origin, Pool, Prepared, origin_of, prepare
 from .messages import Accepted, Message, Request, Response
 from .providers.base import Provider
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import aiohttp
-    from aiohttp.connector import Connection
 
 BeforeWrite = Callable[[], None]
 WriteLocal = Callable[[dict[str, str]], object]
@@ -49,10 +50,10 @@ IDLE_SECONDS = 3.0
 """A connection idle for longer is not used again: the other side may be closing it just then."""
 
 STALE_LIMIT = 3
-"""So many connections from the pool may turn out unusable before a submit gives up."""
+"""So many connections may turn out unusable before a submit gives up."""
 
-REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
-"""Methods that HTTP calls idempotent and libraries repeat on a stale connection. Here each gets a fresh one."""
+HEADS_KEPT = 16
+"""Request heads kept ready: a provider's address and headers are mostly the same for every message."""
 
 memory_outbox: list[dict[str, str]] = []
 """What the memory provider has sent: reference, sender, number and text of each message."""
@@ -75,7 +76,9 @@ class AsyncTransport:
         self._connections = connections
         self._connect_seconds = connect_seconds
         self._total_seconds = total_seconds
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._pool: Pool | None = None
+        self._opening: Counter[Origin] = Counter()  # ahead of their submits
+        self._heads: dict[tuple[object, ...], Prepared] = {}
         self._closed = False
 
     async def __aenter__(self) -> AsyncTransport:
@@ -89,9 +92,10 @@ class AsyncTransport:
     async def close(self) -> None:
         """Close every connection. What is still waiting for its answer becomes `Uncertain`."""
         self._closed = True
-        while self._sessions:
-            _, session = self._sessions.popitem()
-            await session.close()
+        self._heads.clear()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.close()
 
     async def submit(
         self, provider: Provider, message: Message, *, before_write: BeforeWrite | None = None
@@ -104,11 +108,11 @@ class AsyncTransport:
         provider's answer means. When the caller cancels, `CancelledError` comes out, before or after the write.
         """
         request = _build(provider, message)
-        attempt = _Attempt(request, before_write)
+        attempt = _Attempt(before_write)
         open_local = _LOCAL.get(request.url.partition(":")[0])
         try:
             if open_local is not None:
-                answer = _carry_locally(open_local(request.url), attempt)
+                answer = _carry_locally(open_local(request.url), request.body, attempt)
             else:
                 answer = await self._exchange(request, attempt)
         except Exception as error:
@@ -117,51 +121,94 @@ class AsyncTransport:
             return _read(provider, answer)
         raise failure  # out here, so that it does not drag along an error that quotes the address
 
-    async def connect(self, provider: Provider) -> None:
-        """Opens a connection that the next submit finds ready, unless one stands idle. Writes nothing, raises nothing.
+    async def ask(self, request: Request) -> Response:
+        """The answer to a request that may be repeated without harm, such as a look-up. Exactly one request, too.
 
-        A submit that had to connect first would miss its slot; what keeps it from connecting, it says itself.
+        Raises `Unavailable` when it did not get through at all, `Uncertain` when no whole answer came back.
         """
-        if provider.endpoint:
-            request = Request("POST", provider.endpoint)
-            with suppress(Exception):
-                await self._exchange(request, _Attempt(request, _go_no_further))
+        attempt = _Attempt(None)
+        try:
+            return await self._exchange(request, attempt)
+        except Exception as error:
+            cause = type(error).__name__.lstrip("_")
+            failure = (
+                Uncertain(f"The provider was asked and did not answer ({cause}); ask again.")
+                if attempt.written
+                else Unavailable(f"No connection to the provider ({cause}); ask again later.")
+            )
+        raise failure  # out here, so that it does not drag along an error that quotes the address
+
+    async def connect(self, provider: Provider, submits: int = 1) -> None:
+        """Opens a connection that the next submit finds ready, unless one stands idle; for `submits` by GET, so many.
+
+        A submit that had to connect first would miss its slot; what keeps it from connecting, it says itself. Writes
+        nothing, raises nothing.
+        """
+        if not provider.endpoint:
+            return
+        fresh = provider.method.upper() in REPEATABLE
+        with suppress(Exception):
+            pool, origin = self._opened(), origin_of(provider.endpoint)
+            missing = (submits if fresh else 1) - pool.ready(origin, fresh=fresh) - self._opening[origin]
+            await asyncio.gather(*(self._open_one(pool, origin) for _ in range(missing)), return_exceptions=True)
+
+    async def _open_one(self, pool: Pool, origin: Origin) -> None:
+        self._opening[origin] += 1
+        try:
+            async with asyncio.timeout(min(self._connect_seconds, self._total_seconds)):
+                connection = await pool.open(origin)
+        finally:
+            self._opening[origin] -= 1
+        pool.release(connection)
 
     async def _exchange(self, request: Request, attempt: _Attempt) -> Response:
         """One request, one answer. Raises whatever goes wrong; `attempt` knows whether it was written."""
-        fresh = request.method.upper() in REPEATABLE
-        async with self._session(fresh=fresh).request(
-            request.method,
-            request.url,
-            headers={**request.headers, "Connection": "close"} if fresh else request.headers,
-            data=request.body or None,
-            allow_redirects=False,
-            middlewares=(attempt,),
-        ) as answer:
-            body = await _read_at_most(BODY_LIMIT, answer)
-            return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, body)
+        deadline = time.monotonic() + self._total_seconds
+        pool, prepared = self._opened(), self._prepared(request)
+        data = prepared.with_body(request.body)
+        connection = pool.idle(prepared.origin, fresh=prepared.fresh)
+        if connection is None:
+            connection = await self._connected(pool, prepared)
+        try:
+            attempt.begin()
+        except BaseException:
+            pool.release(connection)  # nothing was written: it is as good as before
+            raise
+        try:
+            answer = connection.exchange(data, without_body=prepared.without_body)
+            pool.expect(connection, deadline)
+            return await answer
+        finally:
+            pool.release(connection, keep=not prepared.fresh)
 
-    def _session(self, *, fresh: bool) -> aiohttp.ClientSession:
-        """The session with kept-alive connections, or the one that opens a connection for every request."""
+    async def _connected(self, pool: Pool, prepared: Prepared) -> Connection:
+        """A connection that none of those standing idle could be. It is usable until the loop's next turn."""
+        async with asyncio.timeout(min(self._connect_seconds, self._total_seconds)):
+            for _ in range(STALE_LIMIT):
+                connection = await pool.take(prepared.origin, fresh=prepared.fresh)
+                if connection.is_usable:
+                    return connection
+                pool.release(connection)
+        raise _Stale
+
+    def _prepared(self, request: Request) -> Prepared:
+        """The request's head, mostly that of the message before."""
+        key = (request.method, request.url, *request.headers.items())
+        prepared = self._heads.get(key)
+        if prepared is None:
+            prepared = prepare(request)
+            if not prepared.fresh:  # the others often have the message in their address
+                if len(self._heads) == HEADS_KEPT:
+                    self._heads.clear()
+                self._heads[key] = prepared
+        return prepared
+
+    def _opened(self) -> Pool:
         if self._closed:
             raise Unavailable("The transport is closed; the message has not left.")
-        if fresh not in self._sessions:
-            import aiohttp  # here, because it costs 0.3 s
-
-            connector = (
-                aiohttp.TCPConnector(limit=self._connections, force_close=True)
-                if fresh
-                else aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=IDLE_SECONDS)
-            )
-            self._sessions[fresh] = aiohttp.ClientSession(
-                connector=connector,
-                request_class=_request_class(),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=False,
-                timeout=aiohttp.ClientTimeout(total=self._total_seconds, connect=self._connect_seconds),
-                headers={"User-Agent": "Paceline", "Accept-Encoding": "identity"},
-            )
-        return self._sessions[fresh]
+        if self._pool is None:
+            self._pool = Pool(limit=self._connections, idle_seconds=IDLE_SECONDS, body_limit=BODY_LIMIT)
+        return self._pool
 
 
 class Transport:
@@ -172,13 +219,7 @@ class Transport:
     """
 
     def __init__(self, **options: Any) -> None:
-        self._carrier = AsyncTransport(**options)
-        self._options = options
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._pid = 0
-        self._closed = False
+        self._background = Background(lambda: AsyncTransport(**options), "paceline-transport")
 
     def __enter__(self) -> Transport:
         return self
@@ -190,47 +231,101 @@ class Transport:
 
     def submit(self, provider: Provider, message: Message, before_write: BeforeWrite | None = None) -> Accepted:
         """Submit `message` with exactly one request, and wait. See `AsyncTransport.submit`."""
-        with self._lock:  # so that `close` comes before or after, never between
-            if self._closed:
-                raise Unavailable("The transport is closed; the message has not left.")
-            loop = self._running_loop()
-            work = self._carrier.submit(provider, message, before_write=before_write)
-            future = asyncio.run_coroutine_threadsafe(work, loop)
-        return _wait(future)
+        return self._background.wait(lambda carrier: carrier.submit(provider, message, before_write=before_write))
+
+    def connect(self, provider: Provider) -> None:
+        """Opens a connection that the next submit finds ready. See `AsyncTransport.connect`."""
+        self._background.wait(lambda carrier: carrier.connect(provider))
+
+    def ask(self, request: Request) -> Response:
+        """The answer to a request that may be repeated without harm. See `AsyncTransport.ask`."""
+        return self._background.wait(lambda carrier: carrier.ask(request))
 
     def close(self) -> None:
         """Close every connection and end the thread. Submits under way in other threads become `Uncertain`."""
+        self._background.close()
+
+
+class Closable(Protocol):
+    """What `Background` can hold."""
+
+    async def close(self) -> None: ...
+
+
+Held = TypeVar("Held", bound=Closable)
+
+
+class Background(Generic[Held]):
+    """An event loop in a daemon thread, and on it something asynchronous that code without asyncio wants to use.
+
+    Both begin with the first use and, since threads stay behind, anew with the first use after a fork. Any thread
+    may use it. uvloop runs the loop where it is installed. What nobody has closed is closed when the program ends.
+    """
+
+    def __init__(self, make: Callable[[], Held], name: str) -> None:
+        self._make = make
+        self._name = name
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._held: Held | None = None
+        self._pid = 0
+        self._closed = False
+
+    def wait(self, work: Callable[[Held], Coroutine[Any, Any, T]]) -> T:
+        """What `work` comes to. Raises `Unavailable` when closed before, `Uncertain` when closed meanwhile."""
+        future = self.begin(work)
+        try:
+            return future.result()
+        except FutureCancelled:
+            raise Uncertain("The transport was closed before the provider's answer.") from None
+        except BaseException:
+            future.cancel()  # an interrupt in this thread; a no-op when the work itself raised
+            raise
+
+    def begin(self, work: Callable[[Held], Coroutine[Any, Any, T]]) -> Future[T]:
+        """Has `work` done on the loop. Raises `Unavailable` when closed."""
+        with self._lock:  # so that `close` comes before or after, never between
+            if self._closed:
+                raise Unavailable("The transport is closed; the message has not left.")
+            held, loop = self._running()
+            return asyncio.run_coroutine_threadsafe(work(held), loop)
+
+    def close(self) -> None:
+        """Closes what it holds and ends the thread. A second time does nothing."""
+        atexit.unregister(self.close)
         with self._lock:
             self._closed = True
-            loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
-        if loop is None or thread is None or self._pid != os.getpid():
+            held, loop, thread = self._held, self._loop, self._thread
+            self._held = self._loop = self._thread = None
+        if held is None or loop is None or thread is None or self._pid != os.getpid():
             return
-        _wait(asyncio.run_coroutine_threadsafe(_close_and_drain(self._carrier), loop))
+        asyncio.run_coroutine_threadsafe(_close_and_drain(held), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
 
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
-        if self._loop is None or self._pid != os.getpid():  # first use, or the thread stayed behind in a fork
+    def _running(self) -> tuple[Held, asyncio.AbstractEventLoop]:
+        if self._held is None or self._loop is None or self._pid != os.getpid():  # first use, or after a fork
             self._pid = os.getpid()
-            self._carrier = AsyncTransport(**self._options)
-            self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=self._loop.run_forever, name="paceline-transport", daemon=True)
+            self._held = self._make()
+            self._loop = new_event_loop()
+            self._thread = threading.Thread(target=self._loop.run_forever, name=self._name, daemon=True)
             self._thread.start()
-        return self._loop
+            atexit.register(self.close)
+        return self._held, self._loop
 
 
-def _wait(future: Future[T]) -> T:
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's where it is installed, for it is twice as fast; else asyncio's."""
     try:
-        return future.result()
-    except FutureCancelled:
-        raise Uncertain("The transport was closed before the provider's answer.") from None
-    except BaseException:
-        future.cancel()  # an interrupt in this thread; a no-op when the work itself raised
-        raise
+        import uvloop  # here, because it costs 20 ms
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
-async def _close_and_drain(carrier: AsyncTransport) -> None:
+async def _close_and_drain(carrier: Closable) -> None:
     """Close, then let every submit that still waits learn of it."""
     await carrier.close()
     waiting = asyncio.all_tasks() - {asyncio.current_task()}
@@ -244,27 +339,19 @@ async def _close_and_drain(carrier: AsyncTransport) -> None:
 # The one request
 
 
-class _Connected(Exception):
-    """Far enough for `connect`."""
-
-
-def _go_no_further() -> None:
-    raise _Connected
-
-
 class _Stale(Exception):
-    """A connection from the pool is closing, or something came in on it that nobody had asked for."""
+    """Every connection was closing, or something came in on it that nobody had asked for."""
 
 
 class _Attempt:
     """One submit: whether its first byte has left, and hence what a failure means."""
 
-    def __init__(self, request: Request, before_write: BeforeWrite | None) -> None:
-        self.body = request.body
+    __slots__ = ("_before_write", "_veto", "written")
+
+    def __init__(self, before_write: BeforeWrite | None) -> None:
         self.written = False
         self._before_write = before_write
         self._veto: Exception | None = None
-        self._lost: Exception | None = None
 
     def begin(self) -> None:
         """The last line before the write. Raises, unchanged, what `before_write` raises."""
@@ -275,25 +362,6 @@ class _Attempt:
                 self._veto = error
                 raise
         self.written = True
-
-    async def __call__(
-        self,
-        request: aiohttp.ClientRequest,
-        handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]],
-    ) -> aiohttp.ClientResponse:
-        """Stand before every try of aiohttp (as its middleware): it repeats some methods, and must not."""
-        if self._lost is not None:
-            raise self._lost
-        request.attempt = self  # type: ignore[attr-defined]  # for OneRequest.send
-        for _ in range(STALE_LIMIT):
-            try:
-                return await handler(request)
-            except _Stale:
-                continue  # nothing was written on it; the pool has one fewer now
-            except Exception as error:
-                self._lost = error
-                raise
-        raise _Stale
 
     def failure(self, error: Exception) -> Exception:
         """What `error` means for the message."""
@@ -307,64 +375,6 @@ class _Attempt:
         if isinstance(error, TimeoutError):
             return Uncertain("The provider did not answer in time; it may have taken the message.")
         return Uncertain(f"The connection broke before the provider's answer ({cause}); it may have taken the message.")
-
-
-@functools.cache
-def _request_class() -> type[aiohttp.ClientRequest]:
-    """aiohttp's request, except that it asks its attempt first and then writes at once. Made when aiohttp is needed.
-
-    aiohttp's own `send` hands the body to a task: on Python 3.11 the write happens some turns of the loop after the
-    last moment at which we could look. Here nothing stands between `begin` and the write.
-    """
-    import aiohttp
-    from aiohttp.http import StreamWriter
-
-    class OneRequest(aiohttp.ClientRequest):
-        attempt: _Attempt
-        response: Any
-
-        async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-            protocol, transport = conn.protocol, conn.transport
-            if protocol is None or transport is None or transport.is_closing() or protocol.should_close:
-                raise _Stale
-            writer = StreamWriter(protocol, self.loop)
-            await writer.write_headers(f"{self.method} {self.url.raw_path_qs} HTTP/1.1", self.headers)  # buffers only
-            try:
-                self.attempt.begin()
-            except BaseException:
-                conn.release()  # nothing was written: it is as good as before
-                raise
-            if self.attempt.body:
-                await writer.write(self.attempt.body, drain=False)  # with the headers, in one piece, without a pause
-            else:
-                writer.set_eof()
-            protocol.start_timeout()
-            answer = self.response_class(
-                self.method,
-                self.original_url,
-                writer=None,
-                continue100=None,
-                timer=self._timer,
-                request_info=self.request_info,
-                traces=[],
-                loop=self.loop,
-                session=self._session,
-                stream_writer=writer,
-            )
-            self.response = answer
-            return answer
-
-    return OneRequest
-
-
-async def _read_at_most(limit: int, answer: aiohttp.ClientResponse) -> bytes:
-    """The body, cut at `limit`. (aiohttp does not use a connection again that has more to come.)"""
-    chunks: list[bytes] = []
-    left = limit
-    while left > 0 and (chunk := await answer.content.read(left)):
-        chunks.append(chunk)
-        left -= len(chunk)
-    return b"".join(chunks)
 
 
 # Around the provider: a bug in its file must not look like anything else
@@ -402,9 +412,9 @@ def _place(error: Exception) -> str:
 # The local schemes of `providers.local`
 
 
-def _carry_locally(opened: AbstractContextManager[WriteLocal], attempt: _Attempt) -> Response:
+def _carry_locally(opened: AbstractContextManager[WriteLocal], body: bytes, attempt: _Attempt) -> Response:
     """Do what a local scheme says, under the same rule as the wire: open, then `before_write`, then write."""
-    fields = json.loads(attempt.body)
+    fields = json.loads(body)
     with opened as write:
         attempt.begin()
         write(fields)
