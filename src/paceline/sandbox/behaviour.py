@@ -200,13 +200,17 @@ class Behaviour:
         """Whether submissions to this number are answered 422."""
         return number in self.refused_numbers or self._happens(self.refused, "refused", number)
 
+    def has_opted_out(self, number: str) -> bool:
+        """Whether this person has opted out at the carrier, before we knew."""
+        return number in self.opted_out_numbers or self._happens(self.opted_out, "opted out", number)
+
     def says_stop(self, number: str) -> bool:
         """Whether this person answers the first message that reaches them with STOP."""
         return number in self.stop_numbers or self._happens(self.stops, "stop", number)
 
     def ending(self, reference: str, number: str) -> Ending:
         """How a message to this number ends."""
-        if number in self.opted_out_numbers or self._happens(self.opted_out, "opted out", number):
+        if self.has_opted_out(number):
             return Ending.OPTED_OUT
         if number in self.expired_numbers:
             return Ending.EXPIRED

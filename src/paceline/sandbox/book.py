@@ -19,19 +19,21 @@ SUBMITTED, FINAL = 1, 2
 
 
 class Book:
-    """A log, open for writing, and its sums. `reports_to` is where reports go by default; without it none are owed.
+    """A log, open for writing, and its sums.
 
+    `reports` are owed for each message, as bits; `reports_to` is where they go by default, without it none are owed.
     Raises OSError when the log cannot be opened.
     """
 
-    def __init__(self, path: Path | str, reports_to: str = "") -> None:
+    def __init__(self, path: Path | str, reports_to: str = "", reports: int = SUBMITTED | FINAL) -> None:
         self.messages: dict[str, Accept] = {}  # by reference, the first of each
         self.owed_replies: dict[str, Mapping[str, Any]] = {}
         self.stopped: set[str] = set()
         self.counts: Counter[str] = Counter()
-        self.troubles: Counter[int] = Counter()
+        self.troubles: Counter[str] = Counter()
         self._owed: dict[str, tuple[int, Accept]] = {}
         self._reports_to = reports_to
+        self._reports = reports
         self._further_attempts: Counter[str] = Counter()
         self._ledger = ledger.Ledger(path)
         for record in ledger.records(path):
@@ -85,7 +87,7 @@ class Book:
             if self.messages.setdefault(accept.key, accept) is not accept:
                 self._further_attempts[accept.key] += 1
             if accept.webhook_url or self._reports_to:
-                self._owed[accept.provider_id] = SUBMITTED | FINAL, accept
+                self._owed[accept.provider_id] = self._reports, accept
         elif event == "reported":
             self._settle(record["provider_id"], FINAL if record["final"] else SUBMITTED)
         elif event == "dropped":
@@ -97,8 +99,7 @@ class Book:
         elif event == "replied":
             self.owed_replies.pop(record["provider_id"], None)
         elif event in ("refused", "throttled", "failed"):
-            if record.get("why") == "trouble":
-                self.troubles[record["status"]] += 1
+            self.troubles[record.get("why", "")] += 1
             if key := record.get("reference") or record.get("to"):
                 self._further_attempts[key] += 1
 

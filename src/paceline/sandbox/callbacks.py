@@ -1,4 +1,4 @@
-"""How does a callback reach its URL? When it is due, a bounded number at once, and again until it is taken.
+"""How does a callback reach its server? When it is due, a bounded number at once, and again until it is taken.
 
 Nothing here is remembered over a restart: what is owed stands in the log.
 """
@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
 
 import aiohttp
+from yarl import URL
+
+from .wires import Callback
 
 CONNECTIONS = 32
 FIRST_RETRY_SECONDS = 0.2
@@ -23,12 +26,12 @@ FAREWELL_SECONDS = 2.0
 
 @dataclass(slots=True)
 class Letter:
-    """One callback. `write` makes body and headers anew for each try, because a signature ages.
+    """One webhook to be delivered. `write` makes it anew for each try, because a signature ages.
 
     `answered` hears every HTTP status that comes back. A letter sent `once` is not repeated.
     """
 
-    write: Callable[[], tuple[bytes, Mapping[str, str]]]
+    write: Callable[[], Callback]
     answered: Callable[[int], None]
     once: bool = False
     tries: int = 0
@@ -49,10 +52,9 @@ def session() -> aiohttp.ClientSession:
 
 
 class Postbox:
-    """Callbacks to one URL, at most `CONNECTIONS` of them under way."""
+    """Callbacks to one server, at most `CONNECTIONS` of them under way."""
 
-    def __init__(self, url: str, client: aiohttp.ClientSession) -> None:
-        self._url = url
+    def __init__(self, client: aiohttp.ClientSession) -> None:
         self._client = client
         self._waiting: list[tuple[float, int, Letter]] = []
         self._numbers = count()  # letters due at the same moment leave in the order they came
@@ -106,10 +108,13 @@ class Postbox:
 
     async def _carry(self, letter: Letter) -> None:
         letter.tries += 1
-        body, headers = letter.write()
+        callback = letter.write()
+        url = URL(callback.url, encoded=True)  # as it was signed, letter by letter
         taken = False
         try:
-            async with self._client.post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
+            async with self._client.request(
+                callback.method, url, data=callback.body or None, headers=callback.headers, allow_redirects=False
+            ) as answer:
                 await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError):
             self._nobody_there()
@@ -128,7 +133,7 @@ class Postbox:
         return 200 <= status < 300
 
     def _nobody_there(self) -> None:
-        """No server: everything for this URL waits together, or ten thousand letters would knock in turn."""
+        """No server: everything for it waits together, or ten thousand letters would knock in turn."""
         now = time.time()
         if now >= self._closed_until:
             self._unreachable += 1

@@ -18,12 +18,13 @@ from aiohttp import web
 
 from . import ledger
 from .behaviour import Behaviour
-from .book import Book
+from .book import FINAL, SUBMITTED, Book
 from .door import Door
 from .flags import flag
 from .followups import Followups
 from .ledger import Accept, Judgement
-from .vonage import Account
+from .wires import Wire
+from .wires.vonage import Vonage
 
 new_event_loop: Callable[[], asyncio.AbstractEventLoop]
 try:
@@ -50,9 +51,9 @@ class Wiring:
 class Carrier:
     """One carrier in a running loop."""
 
-    def __init__(self, behaviour: Behaviour, account: Account, wiring: Wiring) -> None:
+    def __init__(self, behaviour: Behaviour, wire: Wire, wiring: Wiring) -> None:
         self._behaviour = behaviour
-        self._account = account
+        self._wire = wire
         self._wiring = wiring
 
     async def start(self) -> str:
@@ -60,11 +61,11 @@ class Carrier:
 
         Raises OSError, with a sentence, when the port is taken or a file cannot be opened.
         """
-        self._account.check()
+        self._wire.check()
         wiring = self._wiring
-        self._book = Book(wiring.ledger, reports_to=wiring.status_url)
-        self._followups = Followups(self._behaviour, self._account, self._book, wiring.status_url, wiring.inbound_url)
-        self._door = Door(self._behaviour, self._account, self._book, self._followups)
+        self._book = Book(wiring.ledger, wiring.status_url, SUBMITTED | FINAL if self._wire.reports_handover else FINAL)
+        self._followups = Followups(self._behaviour, self._wire, self._book, wiring.status_url, wiring.inbound_url)
+        self._door = Door(self._behaviour, self._wire, self._book, self._followups)
         server = web.Server(self._door.handle, access_log=None, keepalive_timeout=wiring.keep_alive)
         self._runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
         await self._runner.setup()
@@ -95,7 +96,7 @@ class Carrier:
         return self._book.state()
 
 
-def run(behaviour: Behaviour, account: Account, wiring: Wiring, announce: Callable[[str], None]) -> None:
+def run(behaviour: Behaviour, wire: Wire, wiring: Wiring, announce: Callable[[str], None]) -> None:
     """Runs a carrier as this process until SIGTERM or Ctrl-C; `announce` gets its URL once it listens.
 
     Raises OSError, with a sentence, when it cannot start.
@@ -105,7 +106,7 @@ def run(behaviour: Behaviour, account: Account, wiring: Wiring, announce: Callab
         stopped = asyncio.Event()
         for each in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(each, stopped.set)
-        carrier = Carrier(behaviour, account, wiring)
+        carrier = Carrier(behaviour, wire, wiring)
         announce(await carrier.start())
         await stopped.wait()
         await carrier.stop()
@@ -129,11 +130,11 @@ class Running:
         ledger: Path | str,
         status_url: str = "",
         inbound_url: str = "",
-        account: Account | None = None,
+        wire: Wire | None = None,
         port: int = 0,
     ) -> None:
         self.behaviour = behaviour or Behaviour()
-        self.account = account or Account()
+        self.wire = wire or Vonage()
         self.ledger = Path(ledger)
         self.url = ""
         self._wiring = Wiring(port=port, ledger=str(ledger), status_url=status_url, inbound_url=inbound_url)
@@ -209,7 +210,7 @@ class Running:
     async def _until_stopped(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
-        self._carrier = Carrier(self.behaviour, self.account, self._wiring)
+        self._carrier = Carrier(self.behaviour, self.wire, self._wiring)
         self.url = await self._carrier.start()
         self._wiring = replace(self._wiring, port=int(self.url.rpartition(":")[2]))
         self._listens.set()

@@ -7,7 +7,6 @@ import contextlib
 import socket
 import struct
 import time
-import uuid
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
@@ -15,20 +14,19 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from . import vonage
-from .behaviour import Answer, Behaviour
+from .behaviour import Answer, Behaviour, Ending
 from .book import Book
 from .followups import Followups
 from .ledger import WINDOW_SECONDS, Accept
-from .vonage import Account, Problem, Submission
+from .wires import Knock, Problem, Reply, Submission, Wire
 
 CONTROL = "/sandbox/"
 REDIRECT_TARGET = "/sandbox/redirected"
 
+NOBODY = Submission(sender="", number="", text="")
+
 EARLY_SECONDS = 2.0
 """Early reports hold the HTTP answer back for at most this long."""
-
-JSON = "application/json"
 
 
 class Throughput:
@@ -54,9 +52,9 @@ class Throughput:
 class Door:
     """The HTTP side: the provider's own address, and `/sandbox/` for look-ups and control."""
 
-    def __init__(self, behaviour: Behaviour, account: Account, book: Book, followups: Followups) -> None:
+    def __init__(self, behaviour: Behaviour, wire: Wire, book: Book, followups: Followups) -> None:
         self.behaviour = behaviour
-        self._account = account
+        self._wire = wire
         self._book = book
         self._followups = followups
         self._throughput = Throughput()
@@ -68,37 +66,41 @@ class Door:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """The answer to any request."""
+        if request.path.startswith(CONTROL):
+            return self._control(request)
+        knock = Knock(
+            method=request.method,
+            url=str(request.url),
+            path=request.path,
+            query=request.query_string,
+            headers={name.lower(): value for name, value in request.headers.items()},
+            body=await request.read(),
+        )
         try:
-            if request.path == vonage.SUBMIT:
-                return await self._submit(request)
-            if request.path.startswith(CONTROL):
-                return self._control(request)
-            raise Problem(404, "not-found", "Not found", "This carrier has no such address.")
+            if self._wire.submits(knock):
+                return await self._submit(request, knock)
+            if self.behaviour.lookup and (found := self._wire.look_up(knock, self._book, self._ending)):
+                return _response(found)
+            raise self._wire.not_found()
         except Problem as problem:
             return self._problem(problem)
         except OSError:  # the log cannot be written: then nothing was accepted, and the client hears that
-            return self._problem(vonage.internal())
+            return self._problem(self._wire.internal())
 
     # Submissions
 
-    async def _submit(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.method != "POST":
-            raise Problem(405, "wrong-verb", "Wrong verb", "Submit with POST.")
-        body = await request.read()
+    async def _submit(self, request: web.BaseRequest, knock: Knock) -> web.StreamResponse:
         at = time.time()
         who: dict[str, str] = {}
         try:
-            self._account.admit(request.headers.get("Authorization", ""), at)
+            submission = self._wire.read(knock, at)
             self._trouble()
-            submission = vonage.read(request.headers.get("Content-Type", ""), body)
             who = {"from": submission.sender, "to": submission.number, "reference": submission.reference}
             attempt = self._book.attempts(submission.key)
             answer = self._decide(submission, attempt, at)
         except Problem as problem:
-            event = "throttled" if problem.status == 429 else "refused"
-            self._book.enter(
-                {"event": event, "at": at, "status": problem.status, "code": problem.code, "why": problem.why, **who}
-            )
+            line = {"at": at, "status": problem.reply.status, "code": problem.code, "why": problem.why, **who}
+            self._book.enter({"event": "throttled" if problem.throttled else "refused", **line})
             raise
 
         provider_id = ""
@@ -107,35 +109,37 @@ class Door:
         else:
             self._book.enter({"event": "failed", "at": at, "how": answer.value, **who})
         await self._pause(at + self.behaviour.answer_delay(submission.key, attempt) - time.time())
-        return await self._answer(request, answer, provider_id, submission.key, attempt)
+        return await self._answer(request, answer, submission, provider_id, attempt)
 
     def _trouble(self) -> None:
-        """Raises `Problem` during a phase of 401 or 402."""
+        """Raises `Problem` during a phase in which nothing is accepted from this account."""
         phases = (
-            (self.behaviour.unauthorized_after, vonage.unauthorized("Your credentials have been revoked.")),
-            (self.behaviour.low_balance_after, vonage.low_balance()),
+            (self.behaviour.unauthorized_after, self._wire.unauthorized, "unauthorized"),
+            (self.behaviour.low_balance_after, self._wire.low_balance, "low balance"),
         )
-        for after, problem in phases:
+        for after, trouble, why in phases:
             if after is None or self._book.counts["accepted"] < after:
                 continue
-            if (
-                not self.behaviour.trouble_requests
-                or self._book.troubles[problem.status] < self.behaviour.trouble_requests
-            ):
-                problem.why = "trouble"
+            if not self.behaviour.trouble_requests or self._book.troubles[why] < self.behaviour.trouble_requests:
+                problem = trouble()
+                problem.why = why
                 raise problem
 
     def _decide(self, submission: Submission, attempt: int, at: float) -> Answer:
         """The answer that was drawn. Raises `Problem` for a refused number and for anything above a limit."""
+        if self._wire.refuses_repeats and submission.reference in self._book.messages:
+            raise self._wire.repeated(submission)
         if self.behaviour.refuses(submission.number):
-            raise vonage.barred_recipient()
+            raise self._wire.barred_recipient()
+        if self._wire.refuses_opted_out and self.behaviour.has_opted_out(submission.number):
+            raise self._wire.opted_out()
         if not self._throughput.allows("", self.behaviour.account_mps, at):
-            raise vonage.throttled("The account's throughput is exceeded.", why="account limit")
+            raise self._wire.throttled("account limit")
         if not self._throughput.allows(submission.sender, self.behaviour.mps, at):
-            raise vonage.throttled("The sender's throughput is exceeded.", why="sender limit")
+            raise self._wire.throttled("sender limit")
         answer = self.behaviour.answer(submission.key, attempt)
         if answer is Answer.THROTTLE:
-            raise vonage.throttled("Too many requests.", why="drawn")
+            raise self._wire.throttled("drawn")
         return answer
 
     async def _accept(self, submission: Submission, at: float) -> str:
@@ -146,7 +150,7 @@ class Door:
             number=submission.number,
             reference=submission.reference,
             text=submission.text,
-            provider_id=str(uuid.uuid4()),
+            provider_id=self._wire.id_for(submission),
             webhook_url=submission.webhook_url,
         )
         plan = self.behaviour.plan(accept.key, accept.number)
@@ -166,12 +170,12 @@ class Door:
         return accept.provider_id
 
     async def _answer(
-        self, request: web.BaseRequest, answer: Answer, provider_id: str, key: str, attempt: int
+        self, request: web.BaseRequest, answer: Answer, submission: Submission, provider_id: str, attempt: int
     ) -> web.StreamResponse:
         """The HTTP answer that was drawn, or a broken connection instead."""
         match answer:
             case Answer.OK:
-                return web.Response(status=202, body=vonage.accepted(provider_id), content_type=JSON)
+                return _response(self._wire.accepted(submission, provider_id))
             case Answer.REDIRECT:
                 return web.Response(status=307, headers={"Location": REDIRECT_TARGET})
             case Answer.RESET | Answer.ACCEPT_RESET:
@@ -180,15 +184,14 @@ class Door:
                 await self._pause(self.behaviour.hang_seconds)
                 return _reset(request)
             case Answer.ERROR | Answer.ACCEPT_ERROR:
-                bodies = vonage.SERVER_ERRORS
+                replies = self._wire.server_errors
             case _:
-                bodies = vonage.GARBAGE
-        status, body = self.behaviour.pick(bodies, "body", key, attempt)
-        return web.Response(status=status, body=body, content_type="text/html" if body[:1] == b"<" else JSON)
+                replies = self._wire.garbage
+        return _response(self.behaviour.pick(replies, "body", submission.key, attempt))
 
     def _problem(self, problem: Problem) -> web.Response:
-        response = web.Response(status=problem.status, body=problem.body(), content_type=JSON)
-        if problem.status == 429 and self.behaviour.retry_after:
+        response = _response(problem.reply)
+        if problem.reply.status == 429 and self.behaviour.retry_after:
             response.headers["Retry-After"] = str(self.behaviour.retry_after)
         return response
 
@@ -213,7 +216,7 @@ class Door:
                 return web.Response(status=501)
             case "redirected":
                 self._book.enter({"event": "followed", "at": time.time()})
-                return web.Response(status=202, body=vonage.accepted(str(uuid.uuid4())), content_type=JSON)
+                return _response(self._wire.accepted(NOBODY, self._wire.new_id()))
         return web.Response(status=404)
 
     def _look_up(self, reference: str) -> web.Response:
@@ -221,14 +224,23 @@ class Door:
         accept = self._book.messages.get(reference)
         if not accept:
             return web.json_response({"error": "not found"}, status=404)
-        plan = self.behaviour.plan(accept.key, accept.number)
-        over = time.time() >= accept.at + plan.final
         found: Mapping[str, Any] = {
             **accept.record(),
-            "status": vonage.ENDINGS[plan.ending][0] if over else vonage.SUBMITTED,
+            "status": self._wire.words(self._ending(accept))[0],
             "submissions": self._book.attempts(reference),
         }
         return web.json_response(found)
+
+    def _ending(self, accept: Accept) -> Ending | None:
+        """How a message has ended by now; None while it is under way."""
+        plan = self.behaviour.plan(accept.key, accept.number)
+        return plan.ending if time.time() >= accept.at + plan.final else None
+
+
+def _response(reply: Reply) -> web.Response:
+    return web.Response(
+        status=reply.status, body=reply.body, content_type=reply.content_type, headers=dict(reply.headers)
+    )
 
 
 def _reset(request: web.BaseRequest) -> web.Response:

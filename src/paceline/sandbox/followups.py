@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import callbacks, vonage
+from . import callbacks
 from .behaviour import Behaviour, Ending, Forgery, Plan
 from .book import FINAL, SUBMITTED, Book
 from .callbacks import Letter, Postbox
 from .ledger import Accept
-from .vonage import Account
+from .wires import Callback, Said, Wire
 
 DUPLICATE_SECONDS = 0.1
 """How long after the first copy of a report its duplicate comes."""
@@ -22,9 +21,9 @@ DUPLICATE_SECONDS = 0.1
 class Followups:
     """Sends what the book says is owed, and enters it when it is taken. Made inside a running loop."""
 
-    def __init__(self, behaviour: Behaviour, account: Account, book: Book, status_url: str, inbound_url: str) -> None:
+    def __init__(self, behaviour: Behaviour, wire: Wire, book: Book, status_url: str, inbound_url: str) -> None:
         self.behaviour = behaviour
-        self._account = account
+        self._wire = wire
         self._book = book
         self._status_url = status_url
         self._inbound_url = inbound_url
@@ -60,18 +59,18 @@ class Followups:
             return []
         postbox = self._postbox(url)
         if plan.forged:
-            postbox.put(accept.at + plan.final, self._forged(accept, plan.forged))
+            postbox.put(accept.at + plan.final, self._forged(accept, plan.forged, url))
         early = []
         reports = ((SUBMITTED, None, accept.at + plan.submitted), (FINAL, plan.ending, accept.at + plan.final))
         for kind, ending, due in reports:
             if not owed & kind:
                 continue
             if plan.early:
-                early.append(postbox.send(self._report(accept, ending, due)))
+                early.append(postbox.send(self._report(accept, ending, due, url)))
             else:
-                postbox.put(due, self._report(accept, ending, due))
+                postbox.put(due, self._report(accept, ending, due, url))
             if plan.duplicated:
-                postbox.put(max(due, time.time()) + DUPLICATE_SECONDS, self._report(accept, ending, due))
+                postbox.put(max(due, time.time()) + DUPLICATE_SECONDS, self._report(accept, ending, due, url))
         return early
 
     def reply_line(self, accept: Accept, plan: Plan) -> dict[str, Any] | None:
@@ -85,7 +84,7 @@ class Followups:
             "event": "reply",
             "at": accept.at,
             "due": accept.at + plan.final + reply.delay,
-            "provider_id": str(uuid.uuid4()),
+            "provider_id": self._wire.new_id(),
             "reference": accept.reference,
             "from": accept.number,
             "to": accept.sender,
@@ -98,28 +97,30 @@ class Followups:
         if not self._inbound_url:
             return
 
-        def write() -> tuple[bytes, Mapping[str, str]]:
-            body = vonage.inbound(line["provider_id"], line["from"], line["to"], line["text"], line["due"])
-            return body, vonage.signed(body, self._account, time.time())
+        said = Said(line["provider_id"], line["from"], line["to"], line["text"], line["due"])
+
+        def write() -> Callback:
+            return self._wire.inbound(said, self._inbound_url, time.time())
 
         replied = {"event": "replied", "provider_id": line["provider_id"]}
         self._postbox(self._inbound_url).put(line["due"], Letter(write, self._enters(replied)))
 
-    def _report(self, accept: Accept, ending: Ending | None, happened_at: float) -> Letter:
-        def write() -> tuple[bytes, Mapping[str, str]]:
-            body = vonage.report(accept, ending, happened_at)
-            return body, vonage.signed(body, self._account, time.time())
+    def _report(self, accept: Accept, ending: Ending | None, happened_at: float, url: str) -> Letter:
+        def write() -> Callback:
+            return self._wire.report(accept, ending, happened_at, url, time.time())
 
-        status, code, _ = vonage.ENDINGS[ending] if ending else (vonage.SUBMITTED, "", "")
+        status, code = self._wire.words(ending)
         reported = {"event": "reported", "provider_id": accept.provider_id, "reference": accept.reference}
         return Letter(write, self._enters({**reported, "status": status, "code": code, "final": ending is not None}))
 
-    def _forged(self, accept: Accept, forgery: Forgery) -> Letter:
+    def _forged(self, accept: Accept, forgery: Forgery, url: str) -> Letter:
         """A lie that a receiver would act on if it believed it: the recipient has opted out."""
+        if forgery not in self._wire.forgeries:
+            forgery = self._wire.forgeries[0]
 
-        def write() -> tuple[bytes, Mapping[str, str]]:
-            body = vonage.report(accept, Ending.OPTED_OUT, time.time())
-            return body, vonage.signed(body, self._account, time.time(), forgery)
+        def write() -> Callback:
+            now = time.time()
+            return self._wire.report(accept, Ending.OPTED_OUT, now, url, now, forgery)
 
         def answered(status: int) -> None:
             line = {"event": "forged", "at": time.time(), "provider_id": accept.provider_id}
@@ -137,6 +138,8 @@ class Followups:
         return answered
 
     def _postbox(self, url: str) -> Postbox:
-        if url not in self._postboxes:
-            self._postboxes[url] = Postbox(url, self._client)
-        return self._postboxes[url]
+        """One per server and path: a query may belong to a single message."""
+        place = url.partition("?")[0]
+        if place not in self._postboxes:
+            self._postboxes[place] = Postbox(self._client)
+        return self._postboxes[place]

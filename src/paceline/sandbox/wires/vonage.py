@@ -19,12 +19,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, ClassVar
 
-from .behaviour import Ending, Forgery
-from .flags import flag
-from .ledger import Accept
+from ..behaviour import Ending, Forgery
+from ..flags import flag
+from ..ledger import Accept
+from .base import JSON, Callback, Knock, Problem, Reply, Said, Submission, Wire, count_segments, is_web_address
 
 SUBMIT = "/v1/messages"
 ERRORS = "https://developer.vonage.com/api-errors"
@@ -53,61 +53,48 @@ ENDINGS: Mapping[Ending, tuple[str, str, str]] = {
 """Our ending → their status, code and detail."""
 
 
-class Problem(Exception):
-    """A request that is answered with a problem object. `code` is the end of its type, such as messages#1420.
-
-    `why` is for the log alone.
-    """
-
-    def __init__(self, status: int, code: str, title: str, detail: str, parameter: str = "", why: str = "") -> None:
-        super().__init__(f"{status} {code}: {detail}")
-        self.status = status
-        self.code = code
-        self.title = title
-        self.detail = detail
-        self.parameter = parameter
-        self.why = why
-
-    def body(self) -> bytes:
-        problem: dict[str, Any] = {
-            "type": f"{ERRORS}{'/' if self.code.startswith('messages#') else '#'}{self.code}",
-            "title": self.title,
-            "detail": self.detail,
-            "instance": uuid.uuid4().hex,
-        }
-        if self.parameter:
-            problem["invalid_parameters"] = [{"name": self.parameter, "reason": self.detail}]
-        return json.dumps(problem).encode()
+def problem(
+    status: int, code: str, title: str, detail: str, parameter: str = "", *, throttled: bool = False, why: str = ""
+) -> Problem:
+    """A problem object as the answer; `code` is the end of its type, such as messages#1420."""
+    body: dict[str, Any] = {
+        "type": f"{ERRORS}{'/' if code.startswith('messages#') else '#'}{code}",
+        "title": title,
+        "detail": detail,
+        "instance": uuid.uuid4().hex,
+    }
+    if parameter:
+        body["invalid_parameters"] = [{"name": parameter, "reason": detail}]
+    return Problem(Reply(status, json.dumps(body).encode()), code, throttled=throttled, why=why)
 
 
 def unauthorized(detail: str) -> Problem:
-    return Problem(401, "unauthorized", "Unauthorized", detail)
+    return problem(401, "unauthorized", "Unauthorized", detail)
 
 
-def low_balance() -> Problem:
-    return Problem(
-        402, "low-balance", "Low balance", "This request could not be performed due to your account balance."
-    )
-
-
-def throttled(detail: str, why: str = "") -> Problem:
-    return Problem(429, "messages#1000", "Throttled", detail, why=why)
-
-
-def internal() -> Problem:
-    return Problem(500, "internal", "Internal error", "There was an error processing your request in the platform.")
-
-
-def barred_recipient() -> Problem:
-    return Problem(422, "messages#1430", "Invalid recipient", "The recipient number is not valid.", "to")
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """One customer of this carrier.
+@dataclass(frozen=True)
+class Vonage(Wire):
+    """Vonage's Messages API v1.
 
     With a `public_key` (PEM text, or the path of a file) Bearer tokens are taken, beside Basic authentication.
     """
+
+    name: ClassVar[str] = "vonage"
+    forgeries: ClassVar[Sequence[Forgery]] = tuple(Forgery)
+    garbage: ClassVar[Sequence[Reply]] = (
+        Reply(200),
+        Reply(202),
+        Reply(200, b"<html><body>Welcome to the hotel's network</body></html>", "text/html"),
+        Reply(202, b'{"message_uuid": "5d2f8c1e-6a34-'),
+        Reply(202, b'{"result": "ok"}'),
+        Reply(200, b"\xff\xfe\x00"),
+    )
+    server_errors: ClassVar[Sequence[Reply]] = (
+        Reply(500, b'{"type": "https://developer.vonage.com/api-errors#internal", "title": "Internal error"}'),
+        Reply(502, b"<html><body>502 Bad Gateway</body></html>", "text/html"),
+        Reply(503),
+        Reply(504, b"<html><body>504 Gateway Time-out</body></html>", "text/html"),
+    )
 
     api_key: str = flag("sandbox", "API key that requests and webhooks name")
     api_secret: str = flag("sandbox-secret", "Secret of Basic authentication", secret=True)
@@ -118,11 +105,57 @@ class Account:
     public_key: str = flag("", "The application's public key (a PEM file): allows Bearer authentication")
 
     def check(self) -> None:
-        """Raises OSError when the public key's file cannot be read."""
         if self.public_key:
             _pem(self.public_key)
 
-    def admit(self, authorization: str, now: float) -> None:
+    def submits(self, knock: Knock) -> bool:
+        return knock.path == SUBMIT
+
+    def read(self, knock: Knock, now: float) -> Submission:
+        if knock.method != "POST":
+            raise problem(405, "wrong-verb", "Wrong verb", "Submit with POST.")
+        self._admit(knock.headers.get("authorization", ""), now)
+        return read(knock.headers.get("content-type", ""), knock.body)
+
+    def accepted(self, submission: Submission, provider_id: str) -> Reply:
+        return Reply(202, json.dumps({"message_uuid": provider_id}).encode())
+
+    def unauthorized(self) -> Problem:
+        return unauthorized("Your credentials have been revoked.")
+
+    def low_balance(self) -> Problem:
+        detail = "This request could not be performed due to your account balance."
+        return problem(402, "low-balance", "Low balance", detail)
+
+    def throttled(self, why: str) -> Problem:
+        return problem(429, "messages#1000", "Throttled", "Too many requests.", throttled=True, why=why)
+
+    def barred_recipient(self) -> Problem:
+        return problem(422, "messages#1430", "Invalid recipient", "The recipient number is not valid.", "to")
+
+    def internal(self) -> Problem:
+        detail = "There was an error processing your request in the platform."
+        return problem(500, "internal", "Internal error", detail)
+
+    def not_found(self) -> Problem:
+        return problem(404, "not-found", "Not found", "This carrier has no such address.")
+
+    def words(self, ending: Ending | None) -> tuple[str, str]:
+        status, code, _ = ENDINGS[ending] if ending else (SUBMITTED, "", "")
+        return status, code
+
+    def report(
+        self, accept: Accept, ending: Ending | None, at: float, url: str, now: float, forgery: Forgery | None = None
+    ) -> Callback:
+        return self._signed(url, report(accept, ending, at), now, forgery)
+
+    def inbound(self, said: Said, url: str, now: float) -> Callback:
+        return self._signed(url, inbound(said), now)
+
+    def _signed(self, url: str, body: bytes, now: float, forgery: Forgery | None = None) -> Callback:
+        return Callback("POST", url, signed(body, self, now, forgery), body)
+
+    def _admit(self, authorization: str, now: float) -> None:
         """Raises `Problem` 401 unless the header is this account's; `now` is epoch seconds."""
         scheme, _, credentials = authorization.partition(" ")
         if scheme.lower() == "basic" and hmac.compare_digest(_decoded(credentials), self._basic()):
@@ -153,7 +186,7 @@ def admit_bearer(token: str, public_key: str, application_id: str, now: float) -
         raise unauthorized("The token has no jti.")
     expires = claims.get("exp", issued + 900)
     if not isinstance(expires, int | float) or expires <= now:
-        raise Problem(401, "jwt-expired", "Token expired", "The token has expired.")
+        raise problem(401, "jwt-expired", "Token expired", "The token has expired.")
     if not claims.get("application_id") or (application_id and claims["application_id"] != application_id):
         raise unauthorized("The token does not name this application.")
 
@@ -177,21 +210,6 @@ def _pem(public_key: str) -> str:
     return public_key if public_key.startswith("-----BEGIN") else Path(public_key).read_text()
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """A request in order, in our words: numbers with the plus."""
-
-    sender: str
-    number: str
-    text: str
-    reference: str
-    webhook_url: str
-
-    @property
-    def key(self) -> str:
-        return self.reference or self.number
-
-
 PARAMETERS = frozenset(
     (
         *("message_type", "channel", "to", "from", "text", "client_ref", "webhook_url"),
@@ -204,13 +222,13 @@ SMS_PARAMETERS = frozenset(("encoding_type", "entity_id", "content_id", "pool_id
 def read(content_type: str, body: bytes) -> Submission:
     """A submission from the request, checked field by field. Raises `Problem` 415 or 422."""
     if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise Problem(415, "content-type-header", "Invalid Content-Type", "Send application/json.")
+        raise problem(415, "content-type-header", "Invalid Content-Type", "Send application/json.")
     try:
         fields = json.loads(body)
     except ValueError:
         fields = None
     if not isinstance(fields, dict):
-        raise Problem(422, "invalid-json", "Invalid JSON", "Unable to parse the request as a JSON object.")
+        raise problem(422, "invalid-json", "Invalid JSON", "Unable to parse the request as a JSON object.")
 
     number, sender, text = fields.get("to"), fields.get("from"), fields.get("text")
     reference = fields.get("client_ref", "")
@@ -243,7 +261,7 @@ def _check_options(fields: Mapping[str, Any]) -> None:
     ttl, url, sms = fields.get("ttl", 3600), fields.get("webhook_url", "http://a"), fields.get("sms", {})
     if isinstance(ttl, bool) or not isinstance(ttl, int) or ttl not in TTL_SECONDS:
         raise _parameter("ttl", f"must be {TTL_SECONDS[0]} to {TTL_SECONDS[-1]} seconds.")
-    if not isinstance(url, str) or not _is_web_address(url):
+    if not isinstance(url, str) or not is_web_address(url):
         raise _parameter("webhook_url", "must be an http or https URL.")
     if fields.get("webhook_version", "v1") != "v1":
         raise _parameter("webhook_version", "must be v1, the only shape this carrier writes.")
@@ -256,7 +274,7 @@ def _check_options(fields: Mapping[str, Any]) -> None:
 
 
 def _invalid(code: int, title: str, detail: str, parameter: str) -> Problem:
-    return Problem(422, f"messages#{code}", title, detail, parameter)
+    return problem(422, f"messages#{code}", title, detail, parameter)
 
 
 def _parameter(name: str, rule: str) -> Problem:
@@ -265,37 +283,6 @@ def _parameter(name: str, rule: str) -> Problem:
 
 def _is_sender(sender: str) -> bool:
     return bool(re.fullmatch(r"[1-9][0-9]{2,14}|(?=.*[A-Za-z])[A-Za-z0-9 ]{1,11}", sender))
-
-
-def _is_web_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
-
-
-def accepted(provider_id: str) -> bytes:
-    """The body of a 202."""
-    return json.dumps({"message_uuid": provider_id}).encode()
-
-
-GARBAGE: Sequence[tuple[int, bytes]] = (
-    (200, b""),
-    (202, b""),
-    (200, b"<html><body>Welcome to the hotel's network</body></html>"),
-    (202, b'{"message_uuid": "5d2f8c1e-6a34-'),
-    (202, b'{"result": "ok"}'),
-    (200, b"\xff\xfe\x00"),
-)
-"""Answers that say yes and nothing that can be read."""
-
-SERVER_ERRORS: Sequence[tuple[int, bytes]] = (
-    (500, internal().body()),
-    (502, b"<html><body>502 Bad Gateway</body></html>"),
-    (503, b""),
-    (504, b"<html><body>504 Gateway Time-out</body></html>"),
-)
 
 
 def report(accept: Accept, ending: Ending | None, at: float) -> bytes:
@@ -325,18 +312,18 @@ def report(accept: Accept, ending: Ending | None, at: float) -> bytes:
     return json.dumps(body).encode()
 
 
-def inbound(provider_id: str, number: str, sender: str, text: str, at: float) -> bytes:
-    """The body of an inbound callback: `number` is the person who wrote, `sender` our number that they wrote to."""
-    words = re.findall(r"\w+", text)
+def inbound(said: Said) -> bytes:
+    """The body of an inbound callback."""
+    words = re.findall(r"\w+", said.text)
     body = {
         "channel": "sms",
         "message_type": "text",
-        "message_uuid": provider_id,
-        "to": sender.lstrip("+"),
-        "from": number.lstrip("+"),
-        "timestamp": _timestamp(at),
-        "text": text,
-        "sms": {"num_messages": str(count_segments(text)), "keyword": words[0].upper() if words else ""},
+        "message_uuid": said.provider_id,
+        "to": said.sender.lstrip("+"),
+        "from": said.number.lstrip("+"),
+        "timestamp": _timestamp(said.at),
+        "text": said.text,
+        "sms": {"num_messages": str(count_segments(said.text)), "keyword": words[0].upper() if words else ""},
         "usage": {"currency": CURRENCY, "price": "0.0000"},
         "origin": {"network_code": NETWORK},
     }
@@ -347,12 +334,12 @@ def _timestamp(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def signed(body: bytes, account: Account, now: float, forgery: Forgery | None = None) -> dict[str, str]:
+def signed(body: bytes, account: Vonage, now: float, forgery: Forgery | None = None) -> dict[str, str]:
     """The headers of a callback: an HS256 JWT over the body's SHA-256, or one with a `forgery` in it.
 
     By hand, for speed; tests verify it with an independent library.
     """
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": JSON}
     if forgery is Forgery.UNSIGNED:
         return headers
     claims = {
@@ -374,26 +361,3 @@ def signed(body: bytes, account: Account, now: float, forgery: Forgery | None = 
 
 def _base64(data: bytes) -> bytes:
     return urlsafe_b64encode(data).rstrip(b"=")
-
-
-GSM_7 = frozenset(
-    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
-    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
-)
-GSM_7_EXTENSION = frozenset("\f^{}\\[~]|€")
-
-
-def count_segments(text: str) -> int:
-    """How many SMS the carrier bills (3GPP TS 23.038, 23.040). Its own count: ours is judged by it, not with it."""
-    if set(text) <= GSM_7 | GSM_7_EXTENSION:
-        widths, one, many = [1 + (each in GSM_7_EXTENSION) for each in text], 160, 153
-    else:
-        widths, one, many = [1 + (each > "\uffff") for each in text], 70, 67
-    if sum(widths) <= one:
-        return 1
-    segments, room = 1, many
-    for width in widths:  # a character of two units does not straddle two segments
-        if width > room:
-            segments, room = segments + 1, many
-        room -= width
-    return segments
