@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from paceline.messaging import campaigns, events, outbox
+from django.db.models import Q
+
+from paceline.messaging import campaigns, events, lanes, outbox
 from paceline.messaging.clock import Clock
+from paceline.messaging.models import Event, Sender, TextMessage
+from paceline.sms.status import Status
 
 EVERY_SECOND = 1.0
 EVERY_HOUR = 3600.0
@@ -57,3 +61,21 @@ class Chores:
             return False
         self._due[chore] = now
         return True
+
+
+def is_anything_due(now: float) -> bool:
+    """True while a dispatcher has something to do at `now`; what a later moment or a person must free is not due.
+
+    Looks at a message's stations in their order, so that one that moves on meanwhile is met at the next.
+    """
+    if any(campaigns.is_due(campaign, now) for campaign in campaigns.due()):
+        return True
+    open_lanes = Sender.objects.filter(
+        removed_at=None, blocked="", account__blocked="", backoff_until__lte=now, account__backoff_until__lte=now
+    )
+    waiting = TextMessage.objects.filter(status=Status.QUEUED, not_before__lte=now)
+    waiting = waiting.filter(Q(campaign=None) | Q(campaign__state=campaigns.State.RUNNING))
+    if any(lanes.has_room(sender, now) and waiting.filter(sender=sender).exists() for sender in open_lanes):
+        return True
+    on_its_way = TextMessage.objects.filter(status__in=[Status.LEASED, Status.SUBMITTING])
+    return on_its_way.exists() or Event.objects.filter(next_try_at__lte=now).exists()

@@ -123,11 +123,15 @@ class Dispatcher:
                         heapq.heappush(self._leases, (lease.slot_at, lease.id, lease, provider))
                     if leases:
                         self._leased.set()
-                        self._keep(asyncio.create_task(self._transport.connect(provider)))
+                        self._keep(asyncio.create_task(self._transport.connect(provider, self._due(provider))))
                         self._lead *= 0.9
             except DatabaseError as error:
                 await self._database_is_away("claim", error)
             await self._wait(self._released, CLAIM_EVERY_SECONDS)
+
+    def _due(self, provider: Provider) -> int:
+        """How many submits wait for their slots."""
+        return sum(each is provider for _, _, _, each in self._leases)
 
     def _accounts(self) -> list[tuple[int, Provider]]:
         if outbox.is_idle():

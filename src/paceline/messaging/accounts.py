@@ -8,7 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from paceline.sms.providers import Provider, load
+from paceline.sms import providers
+from paceline.sms.providers import Provider
 
 from .models import Account
 
@@ -16,8 +17,19 @@ DEFAULT = "default"
 
 
 def configured() -> dict[str, dict[str, Any]]:
-    """{alias: {"BACKEND": dotted path, "OPTIONS": {…}, "MPS": rate or None}} as the settings have it."""
-    return dict(getattr(settings, "PACELINE", {}).get("PROVIDERS", {}))
+    """The settings' providers by alias, each in the one long form.
+
+    {alias: {"BACKEND": name or dotted path, "OPTIONS": {…}, "MPS": rate or None, "SENDER_MPS": rate or None}}, or "URL"
+    or "PROVIDER" (an object) instead of the first two; or just the URL or the object.
+    """
+    given = dict(getattr(settings, "PACELINE", {}).get("PROVIDERS", {}))
+    return {alias: _long(entry) for alias, entry in given.items()}
+
+
+def _long(entry: Any) -> Any:
+    if isinstance(entry, Provider):
+        return {"PROVIDER": entry}
+    return {"URL": entry} if isinstance(entry, str) else entry
 
 
 @lru_cache(maxsize=32)
@@ -28,11 +40,15 @@ def provider(alias: str) -> Provider:
         known = ", ".join(sorted(configured())) or "none"
         raise ImproperlyConfigured(f"No provider named {alias!r} in PACELINE['PROVIDERS'] (configured: {known})")
     try:
-        return load(entry["BACKEND"], entry.get("OPTIONS"))
-    except KeyError as error:
-        raise ImproperlyConfigured(f"Provider {alias!r} has no {error}: the dotted path of its class") from error
-    except (ImportError, TypeError, ValueError) as error:
+        return providers.provider(entry, webhook_url=webhook_url(alias))
+    except (ImportError, ValueError) as error:
         raise ImproperlyConfigured(f"Provider {alias!r} cannot be set up: {error}") from error
+
+
+def webhook_url(alias: str) -> str:
+    """Where an account's reports come in, as the settings' WEBHOOK_URL has it; "" when we are not told."""
+    base = getattr(settings, "PACELINE", {}).get("WEBHOOK_URL") or ""
+    return f"{base.rstrip('/')}/{alias}/status" if base else ""
 
 
 def get(alias: str = DEFAULT) -> Account:

@@ -1,6 +1,7 @@
 """How Django knows this app."""
 
 from django.apps import AppConfig
+from django.core.signals import setting_changed
 
 
 class MessagingConfig(AppConfig):
@@ -8,3 +9,14 @@ class MessagingConfig(AppConfig):
     label = "paceline"
     verbose_name = "Paceline"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from . import accounts, checks
+
+        checks.register_all()
+
+        def forget_providers(*, setting: str, **rest: object) -> None:
+            if setting == "PACELINE":
+                accounts.provider.cache_clear()
+
+        setting_changed.connect(forget_providers, weak=False, dispatch_uid="paceline.providers")

@@ -17,7 +17,7 @@ from django.utils import timezone
 from paceline.sms import errors, segments, templates
 from paceline.sms.status import UNFINISHED, Status
 
-from . import engine, lanes, senders, suppressions
+from . import engine, lanes, senders, signals, suppressions
 from .models import Campaign, Contact, ContactList, Intake, Membership, Sender, TextMessage
 
 State = Campaign.State
@@ -197,6 +197,18 @@ def due() -> list[Campaign]:
     return list(Campaign.objects.filter(busy).order_by("pk"))
 
 
+def is_due(campaign: Campaign, now: float) -> bool:
+    """True when a step of this campaign, which is one of `due()`, would do something at `now`."""
+    if not campaign.fanned_out or campaign.state == State.CANCELLED:
+        return True
+    if campaign.state != State.RUNNING:
+        return False
+    mine = TextMessage.objects.filter(campaign=campaign)
+    if mine.filter(status=Status.HELD).exists():
+        return _tranche_is_due(campaign, now)
+    return not mine.filter(status__in=UNFINISHED).exists()  # its end is to be found
+
+
 def start_scheduled() -> int:
     """Starts what has come due."""
     now = timezone.now()
@@ -224,7 +236,8 @@ def fan_out(campaign: Campaign) -> int:
         known = TextMessage.objects.filter(campaign=campaign, to=OuterRef("number"))  # by the unique index
         contacts = Contact.objects.filter(~Exists(known), pk__in=contact_ids).order_by("pk")
         columns = _held_columns(campaign)
-        engine.insert_select(TextMessage, [*columns], contacts.values_list(*columns.values()))
+        with signals.inserted(TextMessage.objects.filter(campaign=campaign, contact__in=contact_ids)):
+            engine.insert_select(TextMessage, [*columns], contacts.values_list(*columns.values()))
     return len(contact_ids)
 
 
@@ -315,11 +328,12 @@ def release(campaign: Campaign, now: float) -> int:
             else:
                 queued.append((text, segments.count(text), message_id))
         table = TextMessage._meta.db_table
-        engine.many(
-            f"UPDATE {table} SET status = 'queued', text = %s, segments = %s WHERE id = %s AND status = 'held'",
-            queued,
-        )
-        engine.many(f"UPDATE {table} SET status = %s, reason = %s WHERE id = %s AND status = 'held'", ended)
+        with signals.watched(message_id for message_id, _, _ in held):
+            engine.many(
+                f"UPDATE {table} SET status = 'queued', text = %s, segments = %s WHERE id = %s AND status = 'held'",
+                queued,
+            )
+            engine.many(f"UPDATE {table} SET status = %s, reason = %s WHERE id = %s AND status = 'held'", ended)
         if held and (campaign.batch_size or campaign.tranche_left):
             campaign.tranche_left = left - len(queued) if campaign.batch_size else 0
             campaign.save(update_fields=["tranche_left"])
@@ -342,9 +356,10 @@ def sweep(campaign: Campaign) -> int:
     with engine.write():
         waiting = TextMessage.objects.filter(campaign=campaign, status__in=[Status.HELD, Status.QUEUED])
         ids = list(waiting.values_list("pk", flat=True)[: engine.CHUNK])
-        return TextMessage.objects.filter(pk__in=ids, status__in=[Status.HELD, Status.QUEUED]).update(
-            status=Status.CANCELLED, attempt=""
-        )
+        with signals.watched(ids):
+            return TextMessage.objects.filter(pk__in=ids, status__in=[Status.HELD, Status.QUEUED]).update(
+                status=Status.CANCELLED, attempt=""
+            )
 
 
 def finish(campaign: Campaign) -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import Any
 
 from django.db import OperationalError, connection, models, transaction
+
+log = logging.getLogger("paceline.engine")
 
 BUSY_SECONDS = 30.0
 """How long a write waits for another process on SQLite."""
@@ -20,16 +23,51 @@ CHUNK = 500
 _writer = threading.RLock()
 """SQLite has one writer. Threads of one process take turns here, instead of polling for its file lock."""
 
+_turn = threading.local()
+"""Per thread: what waits for the end of its turn as the writer."""
+
 
 @contextmanager
 def write() -> Iterator[None]:
     """One short write transaction: IMMEDIATE on SQLite, READ COMMITTED elsewhere. No network inside."""
     if connection.vendor == "sqlite" and not connection.in_atomic_block:
-        with _writer, _prompt_transaction():
+        with _afterwards(), _writer, _prompt_transaction():
             yield
     else:
         with transaction.atomic():
             yield
+
+
+def after_commit(action: Callable[[], object]) -> None:
+    """Runs `action` when what is being written is committed; never, if it is rolled back.
+
+    It runs when the next writer may have its turn already, so it may take its time. What it raises is logged.
+    """
+
+    def committed() -> None:
+        waiting = getattr(_turn, "waiting", None)
+        if waiting is None:
+            action()
+        else:
+            waiting.append(action)
+
+    transaction.on_commit(committed, robust=True)
+
+
+@contextmanager
+def _afterwards() -> Iterator[None]:
+    """Runs what `after_commit` was given inside, outside."""
+    outer, waiting = getattr(_turn, "waiting", None), []
+    _turn.waiting = waiting
+    try:
+        yield
+    finally:
+        _turn.waiting = outer
+    for action in waiting:
+        try:
+            action()
+        except Exception:
+            log.exception("What follows a commit has failed; the commit stands")
 
 
 @contextmanager

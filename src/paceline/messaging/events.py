@@ -1,7 +1,8 @@
 """What did a provider tell us? Every webhook is kept as it came, committed before the 200, and applied once.
 
 `store` is what the webhook door calls; exact opt-out words take effect in its own commit. `apply_due` is repeated
-by a dispatcher: reports raise their message's status, texts go to the inbox. Twice the same webhook changes nothing.
+by a dispatcher, or called by the same door: reports raise their message's status, texts go to the inbox. Twice the
+same webhook changes nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, OperationalError
 from django.utils import timezone
@@ -101,6 +103,24 @@ def _write(group: Sequence[_Arrival]) -> None:
         for arrival in fresh.values():
             for text in arrival.texts:
                 inbox.obey(text)
+
+
+def apply_at_once() -> None:
+    """What the webhook door calls after `store`: applies what is due, where PACELINE["APPLY_IN_WEBHOOK"] says so.
+
+    That is the default, for projects that run no dispatcher. What goes wrong is logged and stays due.
+    """
+    if not getattr(settings, "PACELINE", {}).get("APPLY_IN_WEBHOOK", True):
+        return
+    try:
+        with _applying:
+            apply_due(engine.now())
+    except Exception:
+        log.exception("A stored webhook could not be applied yet; it stays due")
+
+
+_applying = threading.Lock()
+"""Two threads that apply at once would both do all of it."""
 
 
 def apply_due(now: float) -> int:

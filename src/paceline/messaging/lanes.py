@@ -15,6 +15,7 @@ from django.db.models import F, Value
 from django.db.models.functions import Greatest
 
 from paceline.sms import pacing
+from paceline.sms.errors import AccountProblem, SenderProblem, Throttled
 from paceline.sms.status import Status
 
 from . import engine
@@ -97,15 +98,49 @@ def open_timelines(account_id: int, now: float, horizon: float, most: int) -> tu
     return parent, [lane for lane in lanes if lane.most > 0]
 
 
+def open_lane(message: TextMessage, now: float) -> tuple[Timeline, Timeline] | None:
+    """The timelines of one message's account and sender, both locked; None while its lane waits for a probe's answer.
+
+    Raises `AccountProblem`, `SenderProblem` or `Throttled` for what else than its rate keeps the lane from sending.
+    """
+    account = engine.locked(Account.objects.filter(senders=message.sender_id)).get()
+    sender = engine.locked(Sender.objects.filter(pk=message.sender_id)).get()
+    if account.blocked:
+        raise AccountProblem(f"Account {account.alias} is blocked: {account.blocked}"[:200], code="account_blocked")
+    if sender.removed_at is not None:
+        raise SenderProblem("This sender has been removed; nothing leaves it", code="sender_removed")
+    if sender.blocked:
+        raise SenderProblem(f"This sender is blocked: {sender.blocked}"[:200], code="sender_blocked")
+    if not has_room(sender, now):
+        raise Throttled(
+            f"This sender has sent its {sender.daily_cap} of today; it goes on at midnight UTC", code="daily_cap"
+        )
+    if _waits_for_probe(sender, message.pk):
+        return None
+    return timeline(account, now, now, 1), timeline(sender, now, now, 1)
+
+
+def _waits_for_probe(sender: Sender, but: int | None = None) -> bool:
+    """After uncertain answers in a row one message at a time is on its way, `but` not counted."""
+    if sender.uncertain_streak < PROBE_AFTER_UNCERTAIN:
+        return False
+    on_its_way = TextMessage.objects.filter(status__in=[Status.LEASED, Status.SUBMITTING], sender=sender)
+    return on_its_way.exclude(pk=but).exists()
+
+
 def _allowance(sender: Sender, now: float) -> int:
     """How many more messages this sender may take for other reasons than its rate."""
     most = engine.CHUNK
     if sender.daily_cap is not None:
         most = min(most, sender.daily_cap - used_today(sender, now))
     if sender.uncertain_streak >= PROBE_AFTER_UNCERTAIN:
-        on_its_way = TextMessage.objects.filter(status__in=[Status.LEASED, Status.SUBMITTING], sender=sender)
-        most = min(most, 0 if on_its_way.exists() else 1)
+        most = min(most, 0 if _waits_for_probe(sender) else 1)
     return most
+
+
+def has_room(sender: Sender, now: float) -> bool:
+    """False when the sender's cap of the day is used up."""
+    return sender.daily_cap is None or used_today(sender, now) < sender.daily_cap
 
 
 def used_today(sender: Sender, now: float) -> int:

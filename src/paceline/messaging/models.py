@@ -166,11 +166,17 @@ class Intake(models.Model):
 
 
 class TextMessage(models.Model):
-    """One text to one person, from its place in a campaign to the last word about it; or one that came in."""
+    """One text to one person, from its place in a campaign to the last word about it; or one that came in.
+
+    `error` is for the caller of `send_text` alone: what it has swallowed, on the message that it returned.
+    """
 
     class Direction(models.TextChoices):
         OUTGOING = "outgoing"
         INCOMING = "incoming"
+
+    STATUSES = tuple(status.value for status in Status)
+    error: Exception | None = None
 
     reference = models.CharField(max_length=32, unique=True, default=new_reference, editable=False)
     direction = models.CharField(max_length=8, choices=Direction.choices, default=Direction.OUTGOING)
@@ -184,6 +190,7 @@ class TextMessage(models.Model):
     segments = models.PositiveSmallIntegerField(default=1)
     status = models.CharField(max_length=12, choices=[(s.value, s.value) for s in Status], default=Status.QUEUED)
     priority = models.SmallIntegerField(default=50)
+    report = models.BooleanField(default=True, db_default=True)  # ask the provider for a delivery report
 
     not_before = models.FloatField(default=0, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -212,6 +219,32 @@ class TextMessage(models.Model):
 
     def __str__(self) -> str:
         return self.reference
+
+    @property
+    def simple_status(self) -> str:
+        """The status in six words: created, sending, sent, delivered, refused, rejected; `received` for inbound."""
+        return SIMPLE[Status(self.status)]
+
+
+SIMPLE = {
+    Status.HELD: "created",
+    Status.QUEUED: "created",
+    Status.LEASED: "created",
+    Status.SUBMITTING: "sending",
+    Status.UNCERTAIN: "sending",
+    Status.ACCEPTED: "sending",
+    Status.SENT: "sent",
+    Status.UNCONFIRMED: "sent",
+    Status.DELIVERED: "delivered",
+    Status.REFUSED: "refused",
+    Status.FAILED: "refused",
+    Status.SUPPRESSED: "refused",
+    Status.CANCELLED: "refused",
+    Status.UNDELIVERED: "rejected",
+    Status.EXPIRED: "rejected",
+    Status.RECEIVED: "received",
+}
+"""`refused`: it did not get past the provider, or never was submitted. `rejected`: the carrier or handset said no."""
 
 
 class Event(models.Model):

@@ -20,7 +20,7 @@ from paceline.sms import errors, pacing, segments
 from paceline.sms.messages import Accepted, Message, new_reference
 from paceline.sms.status import Status
 
-from . import engine, lanes, senders, suppressions
+from . import engine, lanes, senders, signals, suppressions
 from .clock import Clock
 from .models import Campaign, Contact, Sender, TextMessage
 
@@ -37,6 +37,10 @@ TABLE = TextMessage._meta.db_table
 
 class Missed(errors.PacelineError):
     """The slot had passed before the write: nothing left, the message goes back."""
+
+
+class Taken(errors.PacelineError):
+    """Another dispatcher has the message: whoever asked for it must not submit it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +73,107 @@ class Outcome:
 # --- queue ----------------------------------------------------------------------------------------------------
 
 
-def queue_text(text: str, sender: Sender, number: str, *, priority: int = PRIORITY_DIRECT) -> TextMessage:
-    """Puts one text to an E.164 `number` into the outbox, ahead of bulk. Raises `Refused` for an empty text."""
+def queue_text(
+    text: str,
+    sender: Sender,
+    number: str,
+    *,
+    priority: int = PRIORITY_DIRECT,
+    not_before: float = 0.0,
+    expires_at: datetime | None = None,
+    report: bool = True,
+) -> TextMessage:
+    """Puts one text to an E.164 `number` into the outbox, ahead of bulk; it leaves from `not_before` (epoch) on.
+
+    Raises `Refused` for a text that cannot be sent.
+    """
+    message = compose(text, sender, number, priority=priority, expires_at=expires_at, report=report)
+    message.not_before = not_before
+    with engine.write():
+        return signals.insert(message)
+
+
+def compose(text: str, sender: Sender, number: str, **fields: Any) -> TextMessage:
+    """An outbound message that is not saved yet. Raises `Refused` for a text that cannot be sent."""
     if not text.strip():
         raise errors.Refused("The text is empty; write something to send", code="empty_text")
-    if segments.count(text) > lanes.SEGMENTS_MOST:
+    count = segments.count(text)
+    if count > lanes.SEGMENTS_MOST:
         raise errors.Refused(f"The text is over {lanes.SEGMENTS_MOST} segments; shorten it", code="text_too_long")
     contact, _ = Contact.objects.get_or_create(number=number)
-    return TextMessage.objects.create(
-        text=text,
-        sender=sender,
-        frm=sender.number,
-        to=number,
-        contact=contact,
-        segments=segments.count(text),
-        priority=priority,
-        status=Status.QUEUED,
+    return TextMessage(
+        text=text, sender=sender, frm=sender.number, to=number, contact=contact, segments=count, **fields
     )
+
+
+# --- one message, past the dispatchers ------------------------------------------------------------------------
+
+ASK_AGAIN_SECONDS = 0.25
+ALONE = "alone-"
+"""How the attempts of callers begin who submit without a dispatcher: a dispatcher that starts cannot know them dead."""
+
+
+def reserve(message: TextMessage, clock: Clock, *, lead: float = 0.0) -> Lease | float:
+    """Leases one message to its caller, with a slot on its sender and account; no dispatcher can take it then.
+
+    A new message is inserted with its lease, in one commit; one that the caller holds, or that went back to the
+    queue, gets another slot. Answers the moment to ask again (epoch seconds) when none is free within 500 ms.
+    Raises `Taken`, or the `ProviderError` that says why nothing may leave this lane; then nothing has changed.
+    """
+    attempt = (ALONE + new_reference())[:32]
+    with engine.write():
+        now = clock.sync()
+        opened = lanes.open_lane(message, now)
+        if opened is None:
+            return now + ASK_AGAIN_SECONDS
+        lead = min(lead, lanes.LEAD_MOST_SECONDS)
+        slot_at = pacing.slot(now + lead, [line.free_at for line in opened])
+        ahead = lead + pacing.LOOKAHEAD_SECONDS
+        if slot_at > now + ahead:
+            return slot_at - ahead
+        _lease(message, attempt, slot_at)
+        for line in opened:
+            line.take(slot_at, message.segments)
+        lanes.save(opened)
+    assert message.sender_id is not None
+    return Lease(message.pk, attempt, slot_at, message.sender_id)
+
+
+def _lease(message: TextMessage, attempt: str, slot_at: float) -> None:
+    held, message.attempt = message.attempt, attempt
+    message.status, message.slot_at = Status.LEASED, slot_at
+    message.lease_until = slot_at + pacing.LATE_TOLERANCE_SECONDS
+    if message.pk is None:
+        signals.insert(message)
+        return
+    with signals.watched([message.pk]):
+        leased = engine.many(
+            f"UPDATE {TABLE} SET status = 'leased', attempt = %s, slot_at = %s, lease_until = %s {_STILL_MINE}",
+            [(attempt, slot_at, message.lease_until, message.pk, held)],
+        )
+    if not leased:
+        raise Taken
+
+
+def give_up(message: TextMessage, status: Status, code: str, reason: str) -> None:
+    """Ends a message that has not left and that its caller holds, or has not saved yet. Raises `Taken`."""
+    if message.pk is None:
+        message.status, message.code, message.reason = status, code[:40], reason[:200]
+        with engine.write():
+            signals.insert(message)
+        return
+    with engine.write(), signals.watched([message.pk]):
+        ended = engine.many(
+            f"UPDATE {TABLE} SET status = %s, attempt = '', lease_until = NULL, submitted_at = NULL, code = %s,"
+            f" reason = %s {_STILL_MINE}",
+            [(status.value, code[:40], reason[:200], message.pk, message.attempt)],
+        )
+    if not ended:
+        raise Taken
+
+
+# what recovery has put back to the queue is nobody's
+_STILL_MINE = "WHERE id = %s AND (status = 'queued' OR (status = 'leased' AND attempt = %s))"
 
 
 # --- claim ----------------------------------------------------------------------------------------------------
@@ -125,11 +213,12 @@ def claim(account_id: int, clock: Clock, *, lead: float = 0.0, only_direct: bool
                 ready.remove(lane)
         if not leases:
             return []
-        leased = engine.many(
-            f"UPDATE {TABLE} SET status = 'leased', attempt = %s, slot_at = %s, lease_until = %s"
-            " WHERE id = %s AND status = 'queued'",
-            [(attempt, lease.slot_at, lease.slot_at + pacing.LATE_TOLERANCE_SECONDS, lease.id) for lease in leases],
-        )
+        with signals.watched(lease.id for lease in leases):
+            leased = engine.many(
+                f"UPDATE {TABLE} SET status = 'leased', attempt = %s, slot_at = %s, lease_until = %s"
+                " WHERE id = %s AND status = 'queued'",
+                [(attempt, lease.slot_at, lease.slot_at + pacing.LATE_TOLERANCE_SECONDS, lease.id) for lease in leases],
+            )
         lanes.save([account, *senders])
         if leased != len(leases):  # somebody moved a row between our read and our write: its slot is void
             ours = set(TextMessage.objects.filter(status=Status.LEASED, attempt=attempt).values_list("pk", flat=True))
@@ -191,19 +280,20 @@ def _by_turn(messages: list[_Waiting], after: int) -> list[_Waiting]:
 # --- gate -----------------------------------------------------------------------------------------------------
 
 # rows instead of models: a gate's write transaction may be of 500 messages, and is to be short
-GATE_READS = ("pk", "attempt", "campaign_id", "sender_id", "reference", "frm", "to", "text", "expires_at")
+GATE_READS = ("pk", "attempt", "campaign_id", "sender_id", "reference", "frm", "to", "text", "expires_at", "report")
 
 
-def gate(leases: Sequence[Lease], clock: Clock) -> list[Submission]:
+def gate(leases: Sequence[Lease], clock: Clock, *, keep: bool = False) -> list[Submission]:
     """The last look before the wire, and the commit of `submitting`: what comes back may be written, once.
 
     Passes what is still leased by this attempt, not suppressed, of a running campaign, not expired, under its
-    sender's daily cap. The rest goes where it belongs: back to the queue, suppressed, cancelled, expired.
+    sender's daily cap. The rest goes where it belongs: back to the queue (with `keep` it stays leased to the
+    caller), suppressed, cancelled, expired.
     """
     held = {lease.id: lease for lease in leases}
     passed: list[Submission] = []
     stopped: dict[Status, list[Lease]] = defaultdict(list)
-    with engine.write():
+    with engine.write(), signals.watched(held):
         now = clock.now()
         # senders before messages, as a claim locks them; locked, since two gates may not both see room under a cap
         rows = engine.locked(Sender.objects.filter(pk__in={lease.sender_id for lease in leases}).order_by("pk"))
@@ -225,7 +315,8 @@ def gate(leases: Sequence[Lease], clock: Clock) -> list[Submission]:
                 continue
             submits[sender.pk] += 1
             passed.append(Submission(lease, _wire_message(message, now)))
-        _move(stopped.pop(Status.QUEUED, []), Status.QUEUED)
+        back = stopped.pop(Status.QUEUED, [])
+        _move([] if keep else back, Status.QUEUED)
         for status, ended in stopped.items():
             _move(ended, status)
         engine.many(
@@ -260,6 +351,7 @@ def _wire_message(message: Any, now: float) -> Message:
         number=message.to,
         reference=message.reference,
         validity_seconds=validity,
+        report=message.report,
     )
 
 
@@ -274,7 +366,7 @@ def _move(leases: Sequence[Lease], status: Status, *, was: str = "'leased'") -> 
 
 def give_back(leases: Sequence[Lease]) -> None:
     """Returns leases that will not be used (a drain, a missed slot before the gate). Their slots stay void."""
-    with engine.write():
+    with engine.write(), signals.watched(lease.id for lease in leases):
         _move(leases, Status.QUEUED)
 
 
@@ -283,26 +375,32 @@ def give_back(leases: Sequence[Lease]) -> None:
 _STILL_OURS = "WHERE id = %s AND attempt = %s AND status IN ('submitting', 'uncertain')"
 
 
-def settle(outcomes: Sequence[Outcome]) -> None:
-    """Writes what the provider said, in one transaction. An outcome may only touch its own attempt."""
+def settle(outcomes: Sequence[Outcome], *, keep_until: float | None = None) -> None:
+    """Writes what the provider said, in one transaction. An outcome may only touch its own attempt.
+
+    What would go back to the queue stays leased to the caller until `keep_until` (epoch seconds), if that is given.
+    """
     by_kind: dict[type, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         by_kind[_kind(outcome.result)].append(outcome)
-    with engine.write():
+    with engine.write(), signals.watched(outcome.lease.id for outcome in outcomes):
         _settle_accepted(by_kind[Accepted])
         _settle_uncertain(by_kind[errors.Uncertain])
         _settle_refused(by_kind[errors.Refused])
-        _settle_unavailable(by_kind[errors.Unavailable])
-        _move([o.lease for o in by_kind[Missed]], Status.QUEUED, was="'leased', 'submitting', 'uncertain'")
+        _settle_unavailable(by_kind[errors.Unavailable], keep_until)
+        if keep_until is None:
+            _move([o.lease for o in by_kind[Missed]], Status.QUEUED, was="'leased', 'submitting', 'uncertain'")
+        else:
+            _requeue(by_kind[Missed], 0.0, keep_until)
         for outcome in by_kind[errors.AccountProblem]:  # before the senders, as a claim locks them
             lanes.block(Sender.objects.get(pk=outcome.lease.sender_id).account, _why(outcome))
         for outcome in by_kind[errors.Throttled]:
             retry_after = getattr(outcome.result, "retry_after", None)
             until = lanes.throttle(outcome.lease.sender_id, outcome.at, retry_after)
-            _requeue([outcome], until)
+            _requeue([outcome], until, keep_until)
         for outcome in by_kind[errors.SenderProblem]:
             lanes.block(Sender(pk=outcome.lease.sender_id), _why(outcome))
-        _requeue(by_kind[errors.SenderProblem] + by_kind[errors.AccountProblem], 0.0)
+        _requeue(by_kind[errors.SenderProblem] + by_kind[errors.AccountProblem], 0.0, keep_until)
         for sender_id in {o.lease.sender_id for o in outcomes if _kind(o.result) not in (errors.Uncertain, Missed)}:
             lanes.heard(sender_id, uncertain=False)
         for outcome in by_kind[errors.Uncertain]:
@@ -335,15 +433,29 @@ def _settle_accepted(outcomes: Sequence[Outcome]) -> None:
         accepted = outcome.result
         assert isinstance(accepted, Accepted)
         at = engine.moment(datetime.fromtimestamp(outcome.at, UTC))
-        rows.append((accepted.provider_id[:64], at, outcome.lease.id, outcome.lease.attempt))
+        known = (_believable_segments(accepted), _believable_price(accepted), accepted.currency[:3])
+        rows.append((accepted.provider_id[:64], at, *known, outcome.lease.id, outcome.lease.attempt))
     # an early report may have raised the status already; it keeps its rank and its words, and gets its provider_id
     ours = "status IN ('submitting', 'uncertain', 'accepted')"  # MariaDB sees the new status further to the right
     engine.many(
         f"UPDATE {TABLE} SET status = CASE WHEN {ours} THEN 'accepted' ELSE status END,"
         f" code = CASE WHEN {ours} THEN '' ELSE code END, reason = CASE WHEN {ours} THEN '' ELSE reason END,"
-        " provider_id = %s, accepted_at = %s, lease_until = NULL WHERE id = %s AND attempt = %s",
+        " provider_id = %s, accepted_at = %s, lease_until = NULL, segments = COALESCE(%s, segments),"
+        " price = COALESCE(price, %s), currency = CASE WHEN currency = '' THEN %s ELSE currency END"
+        " WHERE id = %s AND attempt = %s",
         rows,
     )
+
+
+def _believable_segments(accepted: Accepted) -> int | None:
+    """What an answer says beside its yes must not keep the yes from being written."""
+    return accepted.segments if accepted.segments and 0 < accepted.segments < 1000 else None
+
+
+def _believable_price(accepted: Accepted) -> Any:
+    price = accepted.price
+    known = price is not None and price.is_finite() and 0 <= price < 100_000
+    return engine.amount(TextMessage._meta.get_field("price"), price if known else None)
 
 
 def _settle_uncertain(outcomes: Sequence[Outcome]) -> None:
@@ -363,7 +475,7 @@ def _settle_refused(outcomes: Sequence[Outcome]) -> None:
         suppressions.add(number, suppressions.Reason.PROVIDER, "the provider refused a text: opted out")
 
 
-def _settle_unavailable(outcomes: Sequence[Outcome]) -> None:
+def _settle_unavailable(outcomes: Sequence[Outcome], keep_until: float | None) -> None:
     """It never left: back with a growing delay, the account waits too; after `TRIES_MOST` it has failed."""
     tries = dict(TextMessage.objects.filter(pk__in=[o.lease.id for o in outcomes]).values_list("pk", "tries"))
     for outcome in outcomes:
@@ -375,16 +487,19 @@ def _settle_unavailable(outcomes: Sequence[Outcome]) -> None:
             )
             continue
         until = outcome.at + min(60.0, 0.25 * 2**tried)
-        _requeue([outcome], until, tries=tried)
+        _requeue([outcome], until, keep_until, tries=tried)
         lanes.hold_account(outcome.lease.sender_id, min(until, outcome.at + 5.0))
 
 
-def _requeue(outcomes: Sequence[Outcome], not_before: float, *, tries: int | None = None) -> None:
-    """A definite no: the message goes back to the queue, not before a moment."""
+def _requeue(
+    outcomes: Sequence[Outcome], not_before: float, keep_until: float | None, *, tries: int | None = None
+) -> None:
+    """A definite no: the message goes back to the queue, not before a moment, or stays with its caller."""
+    back = "'queued', attempt = ''" if keep_until is None else "'leased'"
     engine.many(
-        f"UPDATE {TABLE} SET status = 'queued', attempt = '', lease_until = NULL, submitted_at = NULL,"
+        f"UPDATE {TABLE} SET status = {back}, lease_until = %s, submitted_at = NULL,"
         f" not_before = %s, tries = COALESCE(%s, tries), code = %s, reason = %s {_STILL_OURS}",
-        [(not_before, tries, _code(o), _why(o), o.lease.id, o.lease.attempt) for o in outcomes],
+        [(keep_until, not_before, tries, _code(o), _why(o), o.lease.id, o.lease.attempt) for o in outcomes],
     )
 
 
@@ -398,15 +513,18 @@ def _code(outcome: Outcome) -> str:
 def recover(now: float, *, everything: bool = False) -> tuple[int, int]:
     """What a dead dispatcher left: `leased` goes back to the queue, `submitting` becomes uncertain, never queued.
 
-    By time; `everything` is for the start of a dispatcher that knows itself to be the only one. What came back to a
-    sender that has been removed meanwhile follows its contact. Answers (requeued, uncertain).
+    By time; `everything` is for the start of a dispatcher that knows itself to be the only one: then at once, except
+    what a `send_text` holds in another process. What came back to a sender that has been removed meanwhile follows
+    its contact. Answers (requeued, uncertain).
     """
     senders.rehome()
-    over = Q() if everything else Q(lease_until__lt=now)
+    over = Q(lease_until__lt=now)
+    if everything:
+        over |= ~Q(attempt__startswith=ALONE)
     left = TextMessage.objects.filter(over, status__in=[Status.LEASED, Status.SUBMITTING]).order_by("pk")
     requeued = uncertain = 0
     while left.exists():
-        with engine.write():
+        with engine.write(), signals.watched(left.values_list("pk", flat=True)[: engine.CHUNK]):
             # what another transaction holds is being gated or settled at this moment: it is not left, or not yet
             held = list(engine.locked(left, skip=True).values_list("pk", flat=True)[: engine.CHUNK])
             mine = TextMessage.objects.filter(pk__in=held)
@@ -432,5 +550,5 @@ def expire_reports(after_seconds: float = 72 * 3600) -> int:
     """Accepted or sent long ago and no final word: unconfirmed. A later report may still raise it."""
     before = timezone.now().timestamp() - after_seconds
     silent = TextMessage.objects.filter(status__in=[Status.ACCEPTED, Status.SENT], submitted_at__lt=before)
-    with engine.write():
+    with engine.write(), signals.watched(silent.values_list("pk", flat=True)):
         return silent.update(status=Status.UNCONFIRMED, reason="no delivery report within 72 hours")

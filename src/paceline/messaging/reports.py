@@ -10,7 +10,7 @@ from django.utils import timezone
 from paceline.sms.messages import DeliveryReport
 from paceline.sms.status import Status, advance
 
-from . import engine, lanes, suppressions
+from . import engine, lanes, signals, suppressions
 from .models import Event, Sender, TextMessage
 
 
@@ -41,8 +41,18 @@ def apply(reports: Sequence[tuple[Event, DeliveryReport]]) -> list[Event]:
             continue
         changed.setdefault(message.pk, (message, message.status))
         _raise(message, report)
-    _write([pair for _, pair in sorted(changed.items())])
+    with signals.watched(changed):
+        _write([pair for _, pair in sorted(changed.items())])
     return unmatched
+
+
+def take_in(message: TextMessage, report: DeliveryReport) -> None:
+    """Applies what was learned about one message that is known."""
+    with engine.write(), signals.watched([message.pk]):
+        for row in engine.locked(TextMessage.objects.filter(pk=message.pk)):
+            before = row.status
+            _raise(row, report)
+            _write([(row, before)])
 
 
 def _raise(message: TextMessage, report: DeliveryReport) -> None:

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
-from paceline.sms.errors import InvalidNumber, PacelineError
+from paceline.sms.errors import InvalidNumber, PacelineError, SenderProblem
 from paceline.sms.numbers import normalize
 from paceline.sms.status import Status
 
-from . import engine, lanes
+from . import accounts, engine, lanes, signals
 from .models import Account, Contact, Sender, TextMessage
 
 
@@ -31,7 +31,7 @@ class UnknownSender(PacelineError):
     """Not one of ours; the sentence says how to add it."""
 
 
-def spelled(raw: str, region: str) -> str:
+def spelled(raw: str, region: str | None) -> str:
     """A sender as we store it: E.164 for a number, a short code or an alphanumeric id (11 characters) as it is.
 
     Raises `InvalidNumber`.
@@ -53,6 +53,20 @@ def get(raw: str, region: str) -> Sender:
     if found is None:
         known = ", ".join(sender.number for sender in active()[:20]) or "none yet"
         raise UnknownSender(f"{number} is not one of our senders ({known}); add it with: paceline sender add {number}")
+    return found
+
+
+def lane(account: Account, number: str) -> Sender:
+    """The sender of that number or id on `account`, made when it is new, with the rate that the settings name.
+
+    Raises `SenderProblem` for a removed one: nothing leaves it until it is added again.
+    """
+    found = Sender.objects.filter(account=account, number=number).first()
+    if found is None:
+        mps = accounts.configured().get(account.alias, {}).get("SENDER_MPS")
+        found, _ = Sender.objects.get_or_create(account=account, number=number, defaults={"mps": mps})
+    if found.removed_at is not None:
+        raise SenderProblem("This sender has been removed; nothing leaves it", code="sender_removed")
     return found
 
 
@@ -126,7 +140,7 @@ def _rehome(whose: Q) -> None:
     waiting = TextMessage.objects.filter(whose, status__in=[Status.HELD, Status.QUEUED]).order_by("pk")
     after = 0
     while pairs := list(waiting.filter(pk__gt=after).values_list("pk", "contact")[: engine.CHUNK]):
-        with engine.write():
+        with engine.write(), signals.watched([message for message, _ in pairs]):
             assign([contact for _, contact in pairs if contact])
             _follow_contacts([message for message, _ in pairs])
         after = pairs[-1][0]

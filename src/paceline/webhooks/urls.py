@@ -6,4 +6,5 @@ from . import views
 
 urlpatterns = [
     path("<str:alias>/<str:kind>", views.receive, name="webhook"),
+    path("<str:alias>/<str:kind>/<str:token>", views.receive),
 ]

@@ -6,9 +6,10 @@ import logging
 import time
 
 from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods
 
 from paceline.messaging import accounts, events
 from paceline.sms.errors import WebhookRejected
@@ -20,9 +21,13 @@ BODY_MOST = 64 * 1024
 
 
 @csrf_exempt
-@require_POST
-def receive(request: HttpRequest, alias: str, kind: str = "") -> HttpResponse:
-    """Takes a status or an inbound webhook of one account; both may come to either address."""
+@transaction.non_atomic_requests
+@require_http_methods(["GET", "POST"])
+def receive(request: HttpRequest, alias: str, kind: str, token: str = "") -> HttpResponse:
+    """Takes a status or an inbound webhook of one account; both may come to either address.
+
+    Companies that sign nothing get an address that ends in a secret token; their providers look at it.
+    """
     length = request.META.get("CONTENT_LENGTH") or "0"
     if not length.isdecimal() or int(length) > BODY_MOST or len(request.body) > BODY_MOST:
         return HttpResponse("A webhook is at most 64 KB", status=413)
@@ -32,6 +37,7 @@ def receive(request: HttpRequest, alias: str, kind: str = "") -> HttpResponse:
         headers={name.lower(): value for name, value in request.headers.items()},
         query=request.META.get("QUERY_STRING", ""),
         body=request.body,
+        origin=f"{request.scheme}://{request.get_host()}",
     )
     try:
         provider = accounts.provider(alias)
@@ -43,4 +49,5 @@ def receive(request: HttpRequest, alias: str, kind: str = "") -> HttpResponse:
         log.warning("A webhook for %s was rejected: %s", alias, error)
         return HttpResponse("Rejected", status=401)
     events.store(alias, webhook, found)
-    return HttpResponse("OK")
+    events.apply_at_once()
+    return HttpResponse(provider.acknowledgement, content_type="text/plain")

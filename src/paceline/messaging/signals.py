@@ -1,0 +1,137 @@
+"""Who is told that a message has changed? Receivers of four signals, after the commit, batch by batch.
+
+`message_sent`, `delivery_updated` and `message_received` send one `MessageEvent` as `event`; and Django's own
+`post_save` is sent for `TextMessage`, although most rows are written by statements that Django does not see. Without
+receivers all of this costs no query. A process that dies between a commit and its signals sends none: what must not
+be missed is read from the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS
+from django.db.models import QuerySet
+from django.db.models.signals import post_save
+from django.dispatch import Signal
+from django.utils import timezone
+
+from paceline.sms.status import UNFINISHED, Status
+
+from . import engine
+from .models import TextMessage
+
+message_sent = Signal()
+"""The provider has answered that it takes a message."""
+
+delivery_updated = Signal()
+"""Its status has changed otherwise: sent, delivered, refused, uncertain, suppressed … (not: queued, submitting)"""
+
+message_received = Signal()
+"""Somebody has sent us a text."""
+
+_OURS = (message_sent, delivery_updated, message_received)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageEvent:
+    """What has happened to a message. `status` is that of this moment; `message` is the row, read after the commit.
+
+    `previous` is None when the row is new. `code` is the provider's own word, `reason` our sentence for it.
+    """
+
+    message: TextMessage
+    status: Status
+    previous: Status | None
+    code: str
+    reason: str
+    at: datetime
+
+
+def is_heard() -> bool:
+    """True when anybody listens; callers spare themselves queries otherwise."""
+    return post_save.has_listeners(TextMessage) or any(signal.has_listeners(TextMessage) for signal in _OURS)
+
+
+_READS = (
+    *("pk", "status", "code", "reason", "provider_id", "attempt", "sender_id", "to", "text", "not_before", "segments"),
+    *("price", "currency", "accepted_at", "reported_at"),
+)
+
+
+def _read(ids: Iterable[int] | QuerySet[Any]) -> dict[int, Any]:
+    found: dict[int, Any] = {}
+    for part in engine.chunks(sorted(ids)):
+        rows = TextMessage.objects.filter(pk__in=part).order_by("pk")
+        found |= {row.pk: row for row in rows.values_list(*_READS, named=True)}
+    return found
+
+
+@contextmanager
+def watched(ids: Iterable[int] | QuerySet[Any]) -> Iterator[None]:
+    """Tells of those of `ids` that the block changes; for inside the transaction that does.
+
+    `ids` may be a queryset of primary keys, which is read only when somebody listens.
+    """
+    if not is_heard():
+        yield
+        return
+    before = _read(ids)
+    yield
+    changed = [(row, before[pk]) for pk, row in _read(before).items() if row != before[pk]]
+    if changed:
+        at = timezone.now()
+        engine.after_commit(lambda: _tell(changed, at))
+
+
+@contextmanager
+def inserted(among: QuerySet[TextMessage]) -> Iterator[None]:
+    """Tells of the rows among these that the block inserts past Django; for inside the transaction that does."""
+    if not is_heard():
+        yield
+        return
+    ids = among.values_list("pk", flat=True)
+    known = set(ids)
+    yield
+    _created(set(ids.all()) - known)
+
+
+def _created(ids: Iterable[int]) -> None:
+    if is_heard() and (new := [(row, None) for row in _read(ids).values()]):
+        at = timezone.now()
+        engine.after_commit(lambda: _tell(new, at))
+
+
+def insert(message: TextMessage) -> TextMessage:
+    """Inserts one message, told of after the commit instead of within the transaction."""
+    TextMessage.objects.bulk_create([message])
+    _created([message.pk])
+    return message
+
+
+def _tell(changes: Sequence[tuple[Any, Any]], at: datetime) -> None:
+    for part in engine.chunks(changes):
+        messages = TextMessage.objects.in_bulk([row.pk for row, _ in part])
+        for row, before in part:
+            if row.pk in messages:
+                _tell_one(messages[row.pk], row, before, at)
+
+
+def _tell_one(message: TextMessage, row: Any, before: Any, at: datetime) -> None:
+    post_save.send_robust(
+        TextMessage, instance=message, created=before is None, raw=False, using=DEFAULT_DB_ALIAS, update_fields=None
+    )
+    status, previous = Status(row.status), None if before is None else Status(before.status)
+    if status is Status.RECEIVED:
+        signal = message_received
+    elif before is not None and row.accepted_at and not before.accepted_at:
+        signal = message_sent
+    elif status is previous or status in UNFINISHED:
+        return
+    else:
+        signal = delivery_updated
+    signal.send_robust(TextMessage, event=MessageEvent(message, status, previous, row.code, row.reason, at))
