@@ -7,11 +7,11 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 
 from paceline.messaging import accounts
-
-LOCAL = "paceline.sms.providers.local."
+from paceline.sms.providers import Provider, local
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +25,20 @@ class Environment:
 
 def environment(request: HttpRequest) -> dict[str, Any]:
     """The context processor: `environment` in every template."""
-    return {"environment": of(accounts.configured().get(accounts.DEFAULT))}
+    try:
+        return {"environment": of(accounts.provider(accounts.DEFAULT))}
+    except ImproperlyConfigured:
+        return {"environment": of(None)}
 
 
-def of(provider: dict[str, Any] | None) -> Environment:
-    """Where the texts of one entry of PROVIDERS go. Anything that is not known to stay here is LIVE."""
+def of(provider: Provider | None) -> Environment:
+    """Where the texts of a provider go. Anything that is not known to stay here is LIVE."""
     if provider is None:
         return Environment("none", "No provider", "No default provider is configured; nothing can be sent.")
-    backend = provider.get("BACKEND", "")
-    if backend.startswith(LOCAL):
-        name = backend.removeprefix(LOCAL)
+    if isinstance(provider, local.Local):
+        name = type(provider).__name__
         return Environment("local", name, f"Texts go to the provider “{name}” on this machine; no phone receives them.")
-    base_url = (provider.get("OPTIONS") or {}).get("base_url", "")
-    if _is_this_machine(urlsplit(base_url).hostname or ""):
+    if _is_this_machine(urlsplit(provider.endpoint).hostname or ""):
         return Environment("demo", "Demo carrier", "Texts go to a simulated carrier; no phone receives them.")
     return Environment("live", "Live", "Texts go to real phones and cost real money.")
 

@@ -16,7 +16,7 @@ from django.db import connection
 from django.utils import timezone
 
 from paceline.dispatcher import embedded
-from paceline.messaging import accounts, engine, lanes, senders
+from paceline.messaging import accounts, checks, engine, lanes, senders
 from paceline.messaging.models import Account, Campaign, Event, Sender, TextMessage
 from paceline.project import secrets
 from paceline.sms import numbers
@@ -133,10 +133,13 @@ def _provider(alias: str) -> Iterator[Finding]:
         return
     if not isinstance(provider, Provider):
         yield Finding(about, False, f"{type(provider).__name__} is no provider", "see docs/settings.md")
-    elif isinstance(provider, local.Console | local.File | local.Memory | local.Dummy):
+    elif isinstance(provider, local.Local):
         yield Finding(about, True, f"{provider.name}: a trial, nothing leaves this machine")
     else:
         yield Finding(about, True, provider.name)
+        if lacking := checks.lacking_secret(provider):
+            why = "every webhook is rejected: no reports, no replies, no STOP"
+            yield Finding(f"webhooks of {alias}", False, why, f"{lacking}; docs/providers/{provider.name}.md")
 
 
 def _senders(data_dir: Path) -> Iterator[Finding]:

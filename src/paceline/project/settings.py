@@ -12,6 +12,7 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from paceline.messaging import databases
 from paceline.project import secrets
 
 env = environ.Env()
@@ -48,6 +49,7 @@ INSTALLED_APPS = [
     "django_htmx",
     "rest_framework",
     "paceline.messaging",
+    "paceline.dispatcher",
     "paceline.api",
     "paceline.dashboard",
 ]
@@ -84,28 +86,13 @@ TEMPLATES = [
 
 # --- database -------------------------------------------------------------------------------------------------
 
-SQLITE_OPTIONS: dict[str, Any] = {
-    "transaction_mode": "IMMEDIATE",
-    "timeout": 30,
-    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
-}
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'paceline.sqlite3'}")}
-_database = DATABASES["default"]
-if "ENGINE" not in _database:
-    raise ImproperlyConfigured("DATABASE_URL is not understood; it begins with sqlite://, postgres:// or mysql://")
+_database = databases.from_url(
+    env.str("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'paceline.sqlite3'}"), "DATABASE_URL"
+)
+DATABASES = {"default": _database}
 if _database["ENGINE"].endswith("sqlite3"):
-    _database["OPTIONS"] = SQLITE_OPTIONS
     # the tests use a real file too: an in-memory database has no WAL and locks tables between threads
     _database["TEST"] = {"NAME": env.str("PACELINE_TEST_SQLITE", default="") or None}
-elif _database["ENGINE"].endswith("mysql"):
-    import pymysql
-
-    pymysql.install_as_MySQLdb()
-    _database.setdefault("OPTIONS", {}).update(
-        {"charset": "utf8mb4", "isolation_level": "read committed", "init_command": "SET time_zone = '+00:00'"}
-    )
-else:
-    _database.setdefault("CONN_HEALTH_CHECKS", True)
 _database["CONN_MAX_AGE"] = env.int("PACELINE_CONN_MAX_AGE", default=600)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -123,13 +110,15 @@ VONAGE_OPTIONS = {
 
 
 def _providers() -> dict[str, Any]:
-    """PACELINE_PROVIDERS as JSON in the shape below; else Vonage from its own variables; else the console."""
+    """PACELINE_PROVIDERS as JSON; else the URL in PACELINE_PROVIDER; else Vonage's own variables; else the console."""
     try:
         given = env.json("PACELINE_PROVIDERS", default=None)
     except ValueError as error:
         raise ImproperlyConfigured(f"PACELINE_PROVIDERS is not JSON ({error})") from error
     if given is not None:
         return given
+    if url := env.str("PACELINE_PROVIDER", default=""):
+        return {"default": {"URL": url}}
     options = {option: env.str(name) for option, name in VONAGE_OPTIONS.items() if env.str(name, default="")}
     if options:
         return {"default": {"BACKEND": "paceline.sms.providers.vonage.Vonage", "OPTIONS": options}}
@@ -139,6 +128,9 @@ def _providers() -> dict[str, Any]:
 PACELINE = {
     "PROVIDERS": _providers(),
     "REGION": env.str("PACELINE_REGION", default="US"),
+    "WEBHOOK_URL": f"{PUBLIC_URL}/webhooks" if PUBLIC_URL else "",
+    "DATA_DIR": DATA_DIR,
+    "APPLY_IN_WEBHOOK": False,  # the dispatcher applies reports; a webhook is answered the sooner
 }
 
 # --- people and programs that knock ---------------------------------------------------------------------------

@@ -25,6 +25,7 @@ COMMANDS = {
     "campaign": "campaigns",
     "optout": "optouts",
     "key": "keys",
+    "providers": "providers",
 }
 HIDDEN = {"web", "dispatcher"}
 

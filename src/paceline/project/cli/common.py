@@ -152,10 +152,14 @@ def _look_at_providers() -> None:
     from django.conf import settings
 
     given = settings.PACELINE["PROVIDERS"]
-    if not isinstance(given, dict) or not all(isinstance(each, dict) and "BACKEND" in each for each in given.values()):
+    if not isinstance(given, dict) or not all(map(_is_provider, given.values())):
         fail(
-            'PACELINE_PROVIDERS is not {"alias": {"BACKEND": "package.module.Class", "OPTIONS": {…}}} in JSON; mend it'
+            'PACELINE_PROVIDERS is not {"alias": "NAME://USER:PASSWORD@"} or {"alias": {"BACKEND": …}} in JSON; mend it'
         )
+
+
+def _is_provider(entry: Any) -> bool:
+    return isinstance(entry, str) or (isinstance(entry, dict) and bool({"BACKEND", "URL"} & entry.keys()))
 
 
 def _migrate(folder: Path) -> None:
