@@ -1,6 +1,6 @@
 """How fast is it, beside what people would write instead? Both in one run, so that the ratio means something.
 
-./run bench [numbers|segments|sheets] [--quick] [--json]
+./run bench [numbers|segments|sheets|send] [--quick] [--json]
 """
 
 from __future__ import annotations
@@ -112,12 +112,18 @@ BENCHES = {"numbers": bench_numbers, "segments": bench_segments, "sheets": bench
 
 def main(arguments: list[str]) -> int:
     quick, as_json = "--quick" in arguments, "--json" in arguments
-    names = [word for word in arguments if not word.startswith("-")] or list(BENCHES)
-    unknown = [name for name in names if name not in BENCHES]
+    names = [word for word in arguments if not word.startswith("-")] or [*BENCHES, "send"]
+    unknown = [name for name in names if name not in (*BENCHES, "send")]
     if unknown:
-        sys.stderr.write(f"There is no bench {unknown[0]!r}; there are: {', '.join(BENCHES)}\n")
+        sys.stderr.write(f"There is no bench {unknown[0]!r}; there are: {', '.join(BENCHES)}, send\n")
         return 2
     for name in names:
+        if name == "send":  # rates of whole runs, so it measures in its own way
+            import send
+
+            if code := send.main(quick, as_json):
+                return code
+            continue
         rows = measure(BENCHES[name](quick), 3 if quick else ROUNDS)
         if as_json:
             print(json.dumps({"bench": name, "rows": [asdict(row) for row in rows]}))
