@@ -11,6 +11,11 @@ import pytest
 REQUIRED = bool(os.environ.get("PACELINE_REQUIRE"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow ones first, so that two workers end together."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """The main process removes the folder of all workers."""
     if "PYTEST_XDIST_WORKER" not in os.environ:

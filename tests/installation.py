@@ -17,10 +17,10 @@ from typing import Any
 from paceline.project import secrets, supervisor
 from paceline.sandbox.behaviour import Behaviour
 from paceline.sandbox.carrier import Running
-from paceline.sandbox.vonage import Account
+from paceline.sandbox.wires.vonage import Vonage
 
 SECRETS = {"PACELINE_SECRET_KEY": 32}
-ACCOUNT = Account(api_key="abcd1234", api_secret="not-a-secret-0", signature_secret="not-a-secret-1" * 3)
+ACCOUNT = Vonage(api_key="abcd1234", api_secret="not-a-secret-0", signature_secret="not-a-secret-1" * 3)
 
 
 def environment() -> dict[str, str]:
@@ -40,7 +40,7 @@ class Installation:
         self.carrier = Running(
             behaviour or Behaviour(report_delay=0.2),
             ledger=folder / "carrier.jsonl",
-            account=ACCOUNT,
+            wire=ACCOUNT,
             port=carrier_port,
             status_url=f"{self.url}/webhooks/default/status",
             inbound_url=f"{self.url}/webhooks/default/inbound",

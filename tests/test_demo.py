@@ -80,6 +80,7 @@ def check(report: dict[str, Any], folder: Path, root: Path) -> None:
     assert report["opted_out"] > 0
 
 
+@pytest.mark.slow
 def test_the_demo_sends_to_each_of_724_once_and_the_same_folder_resumes(tmp_path: Path, root: Path) -> None:
     """One command, one report; given the same folder again it has nothing left to do and says the same."""
     report = demo(tmp_path / "d", "--mps", "20")

@@ -12,8 +12,12 @@ from pathlib import Path
 import click
 import pytest
 
-from paceline.sandbox import __main__ as sandbox
+from paceline.project.cli import providers
 from paceline.sandbox import flags
+from paceline.sandbox.behaviour import Behaviour
+from paceline.sandbox.carrier import Wiring
+from paceline.sandbox.wires import WIRES, wire
+from paceline.sms.providers import NETWORKED, load
 
 from .test_readme import blocks
 
@@ -62,11 +66,23 @@ def test_every_setting_is_documented() -> None:
     assert rows == read
 
 
+def test_the_table_of_providers_is_what_they_say_themselves() -> None:
+    """`paceline providers --markdown` puts it right."""
+    between = page("providers/README.md").partition("<!-- providers -->\n")[2].partition("<!-- /providers -->")[0]
+
+    assert between.strip().splitlines() == providers.table(providers.known()), "./run paceline providers --markdown"
+
+
+def test_every_provider_has_its_page() -> None:
+    """Options, webhook addresses, limits, and what nobody has verified."""
+    assert [name for name in NETWORKED if not (ROOT / "docs/providers" / f"{name}.md").exists()] == []
+
+
 def test_every_sandbox_flag_is_in_the_table() -> None:
     """With its default and its sentence, as `--help` has them."""
     rows = {
         f"| `{flag.option}` | {_default(flag)} | {flag.help} |"
-        for settings in sandbox.SETTINGS
+        for settings in (Wiring, Behaviour, *(wire(name) for name in WIRES))
         for flag in flags.of(settings)
     }
     written = {line for line in page("sandbox.md").splitlines() if line.startswith("| `--")}
@@ -179,3 +195,14 @@ def test_the_example_provider_keeps_the_contract(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stdout[-4000:]
     assert int(re.findall(r"(\d+) passed", done.stdout)[0]) > 80
+
+
+def test_the_example_provider_may_live_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In your own package, named by its dotted path; settings give it the address of its webhooks if it takes one."""
+    (tmp_path / "yourproject").mkdir()
+    (tmp_path / "yourproject" / "parrot.py").write_text(blocks(page("adding-a-provider.md"), "python")[0])
+    monkeypatch.syspath_prepend(tmp_path)
+
+    provider = load("yourproject.parrot.Parrot", {"token": "t"}, webhook_url="https://sms.example.org/status")
+
+    assert repr(provider) == "<Parrot https://api.parrot.example/v2/messages>"

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from paceline.sandbox.carrier import Running
+
 from .conftest import need
 from .installation import Installation, until
 
@@ -55,12 +57,13 @@ def demo(tmp_path: Path, root: Path) -> Iterator[Installation]:
 def test_the_python_sample_submits_its_text(readme: str, tmp_path: Path) -> None:
     """Counted, submitted once, accepted; the only change is in the environment, where the carrier's address is."""
     (sample,) = blocks(readme, "python")
-    place = Installation(tmp_path)
-    with place.carrier:
+    with Running(ledger=tmp_path / "carrier.jsonl") as carrier:
+        where = f"vonage+http://sandbox:sandbox-secret@{carrier.url.removeprefix('http://')}"
+        environment = {**os.environ, "PACELINE_PROVIDER": where}
         done = subprocess.run(
-            [sys.executable, "-c", sample], env=place.environment, capture_output=True, text=True, timeout=60
+            [sys.executable, "-c", sample], env=environment, capture_output=True, text=True, timeout=60
         )
-        (accept,) = place.carrier.accepts()
+        (accept,) = carrier.accepts()
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["1 UCS-2", f"accepted as {accept.provider_id}"]

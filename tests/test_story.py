@@ -16,6 +16,7 @@ from .installation import Installation, until
 STOPS = ("+14155550121", "+17185550126")
 
 
+@pytest.mark.slow
 def test_a_spreadsheet_becomes_delivered_texts_and_stop_is_kept(tmp_path: Path, root: Path) -> None:
     """Import → campaign → carrier → reports; who replied STOP is passed by from then on."""
     place = Installation(tmp_path, Behaviour(report_delay=0.1, stop_numbers=STOPS, reply_delay=0.1))
@@ -45,6 +46,7 @@ def test_a_spreadsheet_becomes_delivered_texts_and_stop_is_kept(tmp_path: Path, 
     assert place.cli("campaign", "show", str(second))["counts"]["suppressed"] == len(STOPS)
 
 
+@pytest.mark.slow
 def test_the_tutorials_body_is_sent_in_tranches(tmp_path: Path) -> None:
     """batch_size 3, delay_period 2: each tranche begins 2 s (±0.2 s) after the last submit of the one before."""
     place = Installation(tmp_path)
@@ -70,6 +72,7 @@ def test_the_tutorials_body_is_sent_in_tranches(tmp_path: Path) -> None:
     assert all(tranche[-1] - tranche[0] < 0.5 for tranche in tranches)
 
 
+@pytest.mark.slow
 def test_pause_resume_and_cancel_are_exact(tmp_path: Path) -> None:
     """Nothing begins 250 ms after a pause; resume goes on where it stood; after cancel everybody is accounted for."""
     place = Installation(tmp_path)

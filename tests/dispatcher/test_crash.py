@@ -9,6 +9,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from paceline.sandbox.behaviour import Behaviour
 
 from ..installation import Installation, until
@@ -47,6 +49,7 @@ def campaign_under_kills(folder: Path, *shape: str) -> Counter[str]:
         return Counter(accept.number for accept in place.carrier.accepts())
 
 
+@pytest.mark.slow
 def test_a_dispatcher_killed_with_texts_on_the_wire_repeats_none(tmp_path: Path) -> None:
     """At most one submit each: what was on the wire becomes uncertain, never queued."""
     accepts = campaign_under_kills(tmp_path)
@@ -54,6 +57,7 @@ def test_a_dispatcher_killed_with_texts_on_the_wire_repeats_none(tmp_path: Path)
     assert max(accepts.values()) == 1
 
 
+@pytest.mark.slow
 def test_the_rig_bites(tmp_path: Path) -> None:
     """The same kills with a rescue that sends `submitting` again: the carrier's log shows doubles."""
     accepts = campaign_under_kills(tmp_path, "at-least-once")

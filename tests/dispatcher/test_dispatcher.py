@@ -18,6 +18,8 @@ from paceline.messaging.models import Account, Campaign, Contact, Membership, Te
 from paceline.sandbox import ledger
 from paceline.sandbox.behaviour import Behaviour
 from paceline.sandbox.carrier import Running
+from paceline.sandbox.wires.smspm import Smspm
+from paceline.sms import http1, pacing
 from paceline.sms.transports import AsyncTransport
 
 from ..installation import ACCOUNT, until
@@ -70,7 +72,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path, settings) -> Iterator[Bench]:
-    with Running(Behaviour(), ledger=tmp_path / "carrier.jsonl", account=ACCOUNT) as carrier:
+    with Running(Behaviour(), ledger=tmp_path / "carrier.jsonl", wire=ACCOUNT) as carrier:
         options = {"api_key": ACCOUNT.api_key, "api_secret": ACCOUNT.api_secret, "base_url": carrier.url}
         backend = "paceline.sms.providers.vonage.Vonage"
         settings.PACELINE = {"PROVIDERS": {"default": {"BACKEND": backend, "OPTIONS": options}}, "REGION": "US"}
@@ -222,3 +224,35 @@ def test_a_slot_that_is_missed_is_void(bench: Bench) -> None:
 
     assert bench.busiest()["all"] <= 20
     assert Counter(accept.number for accept in bench.carrier.accepts()).total() == 60
+
+
+def test_a_provider_far_away_that_wants_a_connection_for_each_get(tmp_path: Path, settings, monkeypatch) -> None:
+    """Connecting takes four times what a slot may be late, so the connections stand before their slots come."""
+    connect, give_up_slot, missed = http1.Pool._connect, Dispatcher._missed, []
+
+    async def far_away(pool, origin):
+        await asyncio.sleep(4 * pacing.LATE_TOLERANCE_SECONDS)
+        return await connect(pool, origin)
+
+    def counted(dispatcher, lease):
+        missed.append(lease)
+        give_up_slot(dispatcher, lease)
+
+    monkeypatch.setattr(http1.Pool, "_connect", far_away)
+    monkeypatch.setattr(Dispatcher, "_missed", counted)
+    with Running(Behaviour(), ledger=tmp_path / "carrier.jsonl", wire=Smspm()) as carrier:
+        where = carrier.url.removeprefix("http://")
+        url = f"smspm+http://sandbox-hash:sandbox-token@{where}?style=classic"
+        settings.PACELINE = {"PROVIDERS": {"default": url}, "REGION": "US"}
+        accounts.provider.cache_clear()
+        campaign = campaign_for(20, [8])
+        bench = Bench(tmp_path, carrier)
+        bench.start()
+        until(lambda: ended(campaign), 30)
+        bench.stop()
+    accounts.provider.cache_clear()
+
+    moments = [accept.at for accept in carrier.accepts()]
+    print(f"{19 / (moments[-1] - moments[0]):.1f} a second of 8, {len(missed)} slots missed")
+    assert len(moments) == 20
+    assert len(missed) < 8

@@ -464,6 +464,8 @@ def test_the_doctor_opens_what_was_blocked() -> None:
         ("half of its secrets",
          {"PROVIDERS": {"default": {"BACKEND": "paceline.sms.providers.vonage.Vonage", "OPTIONS": {"api_key": "a"}}}},
          "provider default", "set api_key and api_secret", "docs/settings.md"),
+        ("no secret for its webhooks", {"PROVIDERS": {"default": "twilio://AC1:@?api_key=SK1&api_secret=s"}},
+         "webhooks of default", "no reports, no replies, no STOP", "set Twilio's option auth_token"),
         ("no country", {"REGION": "XX"}, "region", "'XX' is no country", "PACELINE_REGION"),
         ("a sender of an account that is gone",
          {"PROVIDERS": {"new": {"BACKEND": "paceline.sms.providers.local.Dummy"}}},

@@ -441,25 +441,24 @@ def test_a_delay_of_more_than_a_year_is_answered_by_the_verb(browser, running):
 
 # --- where texts go -------------------------------------------------------------------------------------------
 
-VONAGE = "paceline.sms.providers.vonage.Vonage"
-
 
 @pytest.mark.parametrize(
     ("provider", "kind", "label"),
     [
-        (None, "none", "No provider"),
-        ({"BACKEND": "paceline.sms.providers.local.Console"}, "local", "Console"),
-        ({"BACKEND": VONAGE, "OPTIONS": {"base_url": "http://127.0.0.1:9001"}}, "demo", "Demo carrier"),
-        ({"BACKEND": VONAGE, "OPTIONS": {"base_url": "http://[::1]:9001"}}, "demo", "Demo carrier"),
-        ({"BACKEND": VONAGE, "OPTIONS": {"base_url": "http://localhost:9001"}}, "demo", "Demo carrier"),
-        ({"BACKEND": VONAGE, "OPTIONS": {"base_url": "https://127.0.0.1.example.com"}}, "live", "Live"),
-        ({"BACKEND": VONAGE}, "live", "Live"),
-        ({"BACKEND": "somebody.elses.Provider"}, "live", "Live"),
+        ("nothing known://", "none", "No provider"),
+        ("console:", "local", "Console"),
+        ("vonage+http://k:s@127.0.0.1:9001", "demo", "Demo carrier"),
+        ("twilio+http://AC00000000000000000000000000000001:t@[::1]:9001", "demo", "Demo carrier"),
+        ("vonage+http://k:s@localhost:9001", "demo", "Demo carrier"),
+        ("vonage://k:s@127.0.0.1.example.com", "live", "Live"),
+        ("vonage://k:s@", "live", "Live"),
+        ("smspm://h:t@?style=classic", "live", "Live"),
     ],
 )
-def test_the_badge_says_where_texts_go(provider, kind, label):
+def test_the_badge_says_where_texts_go(provider, kind, label, rf, settings):
     """Whatever is not known to stay on this machine is live."""
-    found = context.of(provider)
+    settings.PACELINE = {"PROVIDERS": {"default": provider}}
+    found = context.environment(rf.get("/"))["environment"]
 
     assert (found.kind, found.label) == (kind, label)
 

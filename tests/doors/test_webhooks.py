@@ -32,7 +32,7 @@ HOURS = 3600.0
 @pytest.fixture(autouse=True)
 def configured(settings):
     """A Vonage account, and a provider that takes no webhooks."""
-    settings.PACELINE = {"PROVIDERS": {"default": VONAGE, "console": CONSOLE}, "REGION": "US"}
+    settings.PACELINE = settings.PACELINE | {"PROVIDERS": {"default": VONAGE, "console": CONSOLE}}
     accounts.provider.cache_clear()
     yield
     accounts.provider.cache_clear()
@@ -208,10 +208,10 @@ def test_webhook_that_says_it_is_larger_is_not_even_read(client):
 
 
 def test_only_post_is_a_webhook(client):
-    """405 names the method."""
-    answer = client.get("/webhooks/default/status")
+    """405 names the methods."""
+    answer = client.put("/webhooks/default/status")
 
-    assert (answer.status_code, answer["Allow"]) == (405, "POST")
+    assert (answer.status_code, answer["Allow"]) == (405, "GET, POST")
 
 
 # --- any repetition, any order, any time ----------------------------------------------------------------------

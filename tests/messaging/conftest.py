@@ -2,8 +2,11 @@
 
 import pytest
 
-from paceline.messaging import accounts
+from paceline.messaging import accounts, senders
+from paceline.sandbox.behaviour import Behaviour
+from paceline.sandbox.carrier import Running
 
+from ..installation import ACCOUNT
 from . import factories
 
 
@@ -32,3 +35,22 @@ def line():
 def lane(line):
     """An idle sender without a limit."""
     return factories.sender(line, mps=None)
+
+
+@pytest.fixture
+def carrier(tmp_path, settings):
+    """A simulated carrier, and "default" sends through it."""
+    with Running(Behaviour(), ledger=tmp_path / "carrier.jsonl", wire=ACCOUNT) as running:
+        options = {"api_key": ACCOUNT.api_key, "api_secret": ACCOUNT.api_secret, "base_url": running.url}
+        provider = {"BACKEND": "paceline.sms.providers.vonage.Vonage", "OPTIONS": options}
+        settings.PACELINE = {"PROVIDERS": {"default": provider}, "REGION": "US"}
+        accounts.provider.cache_clear()
+        yield running
+    accounts.provider.cache_clear()
+
+
+@pytest.fixture
+def lane_of_ours(carrier):
+    """A sender without a limit on the simulated carrier's account."""
+    sender, _ = senders.add(accounts.get(), "+12025550100", mps=None)
+    return sender

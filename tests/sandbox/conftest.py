@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from paceline.sandbox.vonage import Account
+from paceline.sandbox.wires.vonage import Vonage
 
 
 @dataclass
@@ -115,8 +115,8 @@ def body(n: int = 0, **fields: Any) -> dict[str, Any]:
     return {name: value for name, value in whole.items() if value is not None}
 
 
-def basic(account: Account | None = None) -> str:
-    account = account or Account()
+def basic(account: Vonage | None = None) -> str:
+    account = account or Vonage()
     return "Basic " + b64encode(f"{account.api_key}:{account.api_secret}".encode()).decode()
 
 

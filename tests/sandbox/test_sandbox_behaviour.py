@@ -3,8 +3,10 @@
 import pytest
 
 from paceline.sandbox import flags
-from paceline.sandbox.__main__ import SETTINGS, parser
+from paceline.sandbox.__main__ import parser
 from paceline.sandbox.behaviour import FAULTS, Answer, Behaviour, Ending
+from paceline.sandbox.carrier import Wiring
+from paceline.sandbox.wires.vonage import Vonage
 
 REFERENCES = [f"{n:032x}" for n in range(4000)]
 NUMBERS = [f"+1{200 + n // 100}55501{n % 100:02}" for n in range(4000)]
@@ -15,6 +17,8 @@ BUSY = {
     "duplicated": 0.2, "reordered": 0.2, "missing": 0.05, "forged": 0.05, "replies": 0.3, "stops": 0.05,
     "refused": 0.02,
 }  # fmt: skip
+
+SETTINGS = (Wiring, Vonage, Behaviour)
 
 
 def everything(behaviour: Behaviour) -> list[object]:

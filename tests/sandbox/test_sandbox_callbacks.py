@@ -12,10 +12,10 @@ import pytest
 
 from paceline.sandbox.behaviour import Behaviour, Forgery
 from paceline.sandbox.carrier import Running
-from paceline.sandbox.vonage import Account
+from paceline.sandbox.wires.vonage import Vonage
 
 N = 20
-ACCOUNT = Account(application_id="78d335fa-323d-4114-9c3d-d6f0d48968cf")
+ACCOUNT = Vonage(application_id="78d335fa-323d-4114-9c3d-d6f0d48968cf")
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def run(tmp_path: Path, client: Any, receiver: Any) -> Callable[..., Running]:
             ledger=tmp_path / "log",
             status_url=receiver.status_url,
             inbound_url=receiver.inbound_url,
-            account=ACCOUNT,
+            wire=ACCOUNT,
         ) as carrier:
             client.submit(carrier.url, *(client.body(n) for n in range(n)))
             carrier.settle()

@@ -10,9 +10,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from paceline.sandbox import vonage
 from paceline.sandbox.carrier import Running
-from paceline.sandbox.vonage import Account, Problem
+from paceline.sandbox.wires import Problem, vonage
+from paceline.sandbox.wires.base import count_segments
+from paceline.sandbox.wires.vonage import Vonage
 from paceline.sms.segments import count
 
 APPLICATION = "78d335fa-323d-4114-9c3d-d6f0d48968cf"
@@ -24,9 +25,9 @@ def key() -> rsa.RSAPrivateKey:
 
 
 @pytest.fixture(scope="module")
-def account(key: rsa.RSAPrivateKey) -> Account:
+def account(key: rsa.RSAPrivateKey) -> Vonage:
     pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return Account(application_id=APPLICATION, public_key=pem.decode())
+    return Vonage(application_id=APPLICATION, public_key=pem.decode())
 
 
 def test_a_request_in_order(tmp_path: Path, client: Any) -> None:
@@ -81,8 +82,8 @@ def test_a_field_out_of_order(client: Any, fields: dict[str, Any], code: str) ->
     with pytest.raises(Problem) as caught:
         vonage.read("application/json", json.dumps(client.body(**fields)).encode())
 
-    assert (caught.value.status, caught.value.code) == (422, code)
-    assert json.loads(caught.value.body())["invalid_parameters"][0]["name"].split(".")[0] in {*fields, "sms"}
+    assert (caught.value.reply.status, caught.value.code) == (422, code)
+    assert json.loads(caught.value.reply.body)["invalid_parameters"][0]["name"].split(".")[0] in {*fields, "sms"}
 
 
 def test_problems_over_http(tmp_path: Path, client: Any) -> None:
@@ -100,12 +101,12 @@ def test_problems_over_http(tmp_path: Path, client: Any) -> None:
     assert answers[0].json["type"] == "https://developer.vonage.com/api-errors/messages#1430"
     assert answers[0].json.keys() == {"type", "title", "detail", "instance", "invalid_parameters"}
     assert sorted(each["code"] for each in carrier.events("refused")) == [
-        "content-type-header", "invalid-json", "invalid-json", "messages#1430",
+        "content-type-header", "invalid-json", "invalid-json", "messages#1430", "wrong-verb",
     ]  # fmt: skip
     assert not accepted
 
 
-def test_credentials(tmp_path: Path, client: Any, account: Account, key: rsa.RSAPrivateKey) -> None:
+def test_credentials(tmp_path: Path, client: Any, account: Vonage, key: rsa.RSAPrivateKey) -> None:
     """Basic with the right secret, or a fresh RS256 token of this application; everything else is 401."""
     now = int(time.time())
     claims = {"application_id": APPLICATION, "iat": now, "exp": now + 900, "jti": "one"}
@@ -121,9 +122,9 @@ def test_credentials(tmp_path: Path, client: Any, account: Account, key: rsa.RSA
         "none": jwt.encode(claims, None, "none"),
         "no token": "not.a.token",
     }
-    wrong_basic = client.basic(Account(api_secret="wrong"))
+    wrong_basic = client.basic(Vonage(api_secret="wrong"))
 
-    with Running(ledger=tmp_path / "log", account=account) as carrier:
+    with Running(ledger=tmp_path / "log", wire=account) as carrier:
         bearer = {
             name: client.submit(carrier.url, client.body(), Authorization=f"Bearer {token}")[0]
             for name, token in tokens.items()
@@ -146,4 +147,4 @@ def test_credentials(tmp_path: Path, client: Any, account: Account, key: rsa.RSA
 )
 def test_the_carriers_own_segment_count(text: str) -> None:
     """It was written apart from the library's, and both find the same."""
-    assert vonage.count_segments(text) == max(1, count(text))
+    assert count_segments(text) == max(1, count(text))

@@ -148,5 +148,5 @@ def test_settings_load_them_by_path(tmp_path):
     load("paceline.sms.providers.local.File", {"path": str(tmp_path / "sms.jsonl")})
     with pytest.raises(ValueError, match="path"):
         File(path="")
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="path"):
         load("paceline.sms.providers.local.Console", {"path": "x"})

@@ -15,6 +15,7 @@ import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 import pytest
 import uvloop
@@ -63,7 +64,8 @@ class Carrier:
             self.server.close()
             for task, writer in self.serving.items():
                 task.cancel()
-                writer.transport.abort()
+                with contextlib.suppress(AttributeError):  # Python 3.11.2: a lost TLS transport cannot even be closed
+                    writer.transport.abort()
             await asyncio.gather(*self.serving, return_exceptions=True)
             await asyncio.sleep(0.001)
 
@@ -121,6 +123,7 @@ class ByGet(Provider):
 
     def __init__(self, port: int, method: str = "GET") -> None:
         self.port, self.method = port, method
+        self.endpoint = f"http://127.0.0.1:{port}/"
 
     def build(self, message: Message) -> Request:
         url = f"http://127.0.0.1:{self.port}/canary-path?key=canary-secret&to={message.number.lstrip('+')}"
@@ -261,6 +264,30 @@ def test_connection_opened_ahead_is_the_one_that_the_submit_uses():
     assert (carrier.connected, len(carrier.requests)) == (1, 1)
 
 
+@pytest.mark.parametrize(("method", "opened"), [("POST", 1), ("GET", 3)])
+def test_connections_opened_ahead_are_those_that_the_submits_use(method, opened):
+    """One serves every POST; each GET has its own, over which nothing had gone before."""
+
+    async def run(port):
+        provider = ByGet(port, method)
+        async with AsyncTransport() as transport:
+            await transport.connect(provider, 3)
+            await transport.connect(provider, 3)  # there they are
+            await asyncio.sleep(0.02)
+            ahead = carrier.connected
+            for _ in range(3):
+                await transport.submit(provider, MESSAGE)
+            return ahead
+
+    async def answer(connection, count):
+        await connection.answer(200)
+
+    with Carrier(answer) as carrier:
+        assert asyncio.run(run(carrier.port)) == opened
+
+    assert (len(carrier.requests), carrier.connected) == (3, opened)
+
+
 def test_connection_that_the_server_closed_while_idle_costs_nothing():
     """The next message takes a fresh one: no message is uncertain for it, none is sent twice."""
 
@@ -316,6 +343,53 @@ def test_answer_that_nobody_asked_for_is_never_taken_for_an_answer():
     assert (len(carrier.requests), carrier.connected) == (2, 2)
 
 
+@pytest.mark.parametrize("end", ["cancelled", "timed out"])
+def test_late_answer_is_not_the_next_messages(end):
+    """Who no longer waits for an answer takes its connection out of use."""
+
+    async def late(connection, count):
+        await asyncio.sleep(0.4 if count == 1 else 0)
+        await connection.answer(202, b'{"message_uuid": "u-%d"}' % count)
+
+    async def run(port):
+        written = asyncio.Event()
+        async with AsyncTransport(total_seconds=0.3) as transport:
+            submit = asyncio.create_task(transport.submit(vonage(port), MESSAGE, before_write=written.set))
+            await written.wait()
+            await asyncio.sleep(0.05)
+            if end == "cancelled":
+                submit.cancel()
+            (ended,) = await asyncio.gather(submit, return_exceptions=True)
+            return ended, await transport.submit(vonage(port), MESSAGE)
+
+    with Carrier(late) as carrier:
+        ended, accepted = asyncio.run(run(carrier.port))
+
+    assert type(ended) is (asyncio.CancelledError if end == "cancelled" else Uncertain)
+    assert accepted == Accepted("u-2")
+    assert (len(carrier.requests), carrier.connected) == (2, 2)
+
+
+def test_connection_opened_ahead_is_replaced_before_it_is_too_old(monkeypatch):
+    """Half of the time that one may idle has passed: `connect` opens another, for a slot that is still to come."""
+    monkeypatch.setattr(transports, "IDLE_SECONDS", 1.0)
+
+    async def run(provider):
+        async with AsyncTransport() as transport:
+            connected = []
+            for pause in (0.0, 0.6):
+                await asyncio.sleep(pause)
+                await transport.connect(provider)
+                await transport.connect(provider)
+                await asyncio.sleep(0.02)
+                connected.append(carrier.connected)
+            await transport.submit(provider, MESSAGE)
+            return connected, carrier.connected
+
+    with Carrier(accept) as carrier:
+        assert asyncio.run(run(vonage(carrier.port))) == ([1, 2], 2)
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirect_is_not_followed(status):
     """The target sees nothing; the message is uncertain."""
@@ -352,6 +426,24 @@ def test_repeatable_method_is_not_repeated_either(method, behave):
 
     assert (len(carrier.requests), carrier.connected) == (2, 2)
     assert all(b"connection: close\r\n" in request.lower() for request in carrier.requests)
+
+
+def test_repeatable_method_shares_its_connection_with_nobody():
+    """It neither takes one that stands idle nor leaves one behind, nor its address, which often names the person."""
+
+    async def answer(connection, count):
+        await connection.answer(200)
+
+    async def run(port):
+        connected = []
+        async with AsyncTransport() as transport:
+            for method in ("GET", "POST", "GET", "POST"):
+                await transport.submit(ByGet(port, method), MESSAGE)
+                connected.append(carrier.connected)
+            return connected, [key[0] for key in transport._heads]
+
+    with Carrier(answer) as carrier:
+        assert asyncio.run(run(carrier.port)) == ([1, 2, 3, 3], ["POST"])
 
 
 def test_provider_is_asked_what_a_definite_no_means():
@@ -426,6 +518,27 @@ def test_proxy_in_the_environment_is_not_used(monkeypatch):
 # Before the write
 
 
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/x\r\nX-Canary: canary-secret", {}),
+        ("/x canary-path", {}),
+        ("/x", {"X": "canary-secret\r\nX-Canary: y"}),
+        ("/x", {"X": "canary-secret\ud800"}),
+    ],
+)
+def test_line_break_in_address_or_header_goes_nowhere(path, headers):
+    """Nobody can slip in a header or a second request; the error does not quote it."""
+    with Carrier(accept) as carrier:
+        provider = vonage(carrier.port)
+        provider.build = lambda message: Request("POST", f"http://127.0.0.1:{carrier.port}{path}", headers, b"{}")
+        (result,) = submit_all(provider)
+
+    assert type(result) is Unavailable
+    assert carrier.connected == 0
+    assert [canary for canary in CANARIES if canary in everything_that(result)] == []
+
+
 def test_refused_connection_is_unavailable():
     """It certainly never left."""
     (result,) = submit_all(vonage(closed_port()))
@@ -458,14 +571,17 @@ def test_certificate_that_nobody_vouches_for_is_unavailable(tmp_path):
     assert carrier.requests == []
 
 
-def self_signed(folder) -> ssl.SSLContext:
+def self_signed(folder, host: str = "127.0.0.1") -> ssl.SSLContext:
+    """A server's side of TLS, for this host; its certificate is in `server.pem`."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
+    alternative = x509.IPAddress(ip_address(host)) if host[0].isdigit() else x509.DNSName(host)
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder(issuer_name=name, subject_name=name, public_key=key.public_key(), serial_number=1)
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
         .sign(key, hashes.SHA256())
     )
     pem = folder / "server.pem"
@@ -529,7 +645,7 @@ def test_before_write_may_hold_a_message_back(method, error):
         assert asyncio.run(run(carrier.port)) == Accepted("u-1")
 
     assert len(carrier.requests) == 1
-    assert carrier.connected == (1 if method == "POST" else 3)
+    assert carrier.connected == 1
 
 
 def test_before_write_is_called_once_when_the_connection_stands():
@@ -765,7 +881,7 @@ def test_sync_transport_without_a_submit_starts_no_thread():
 
 
 def test_import_stays_cheap():
-    """aiohttp, cryptography and PyJWT are loaded when they are first needed."""
+    """cryptography and PyJWT are loaded when they are first needed, aiohttp never."""
     code = (
         "import sys, paceline.sms.transports, paceline.sms.providers.vonage\n"
         "print([name for name in ('aiohttp', 'jwt', 'cryptography', 'django') if name in sys.modules])"
@@ -773,3 +889,42 @@ def test_import_stays_cheap():
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
     assert shown.strip() == "[]"
+
+
+# Asking
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_asking_returns_the_answer_whatever_its_status(method):
+    """A look-up is a plain request: what the answer means, the provider's file says."""
+
+    async def not_found(connection, count):
+        await connection.answer(404, b"nobody", "X-Seen: yes\r\n")
+
+    with Carrier(not_found) as carrier, Transport() as transport:
+        answer = transport.ask(Request(method, f"http://127.0.0.1:{carrier.port}/canary-path?key=canary-secret"))
+
+    assert (answer.status, answer.body, answer.headers["x-seen"]) == (404, b"nobody", "yes")
+    assert len(carrier.requests) == 1
+
+
+@pytest.mark.parametrize("behave", [hang, reset, hang_up, garbage, cut_short, stall_in_header])
+def test_asking_without_an_answer_is_uncertain(behave, caplog):
+    """It went out, once; it may be asked again. No secret in the error."""
+    with Carrier(behave) as carrier, Transport(total_seconds=0.3) as transport, pytest.raises(Uncertain) as raised:
+        transport.ask(Request("GET", f"http://127.0.0.1:{carrier.port}/canary-path?key=canary-secret"))
+
+    assert len(carrier.requests) == 1
+    assert [canary for canary in CANARIES if canary in everything_that(raised.value) + caplog.text] == []
+
+
+def test_asking_nobody_is_unavailable():
+    """It did not get through at all; nor does it through a closed transport."""
+    transport = Transport()
+    with pytest.raises(Unavailable) as raised:
+        transport.ask(Request("GET", f"http://127.0.0.1:{closed_port()}/canary-path?key=canary-secret"))
+    transport.close()
+    with pytest.raises(Unavailable):
+        transport.ask(Request("GET", "http://127.0.0.1:1/"))
+
+    assert [canary for canary in CANARIES if canary in everything_that(raised.value)] == []
