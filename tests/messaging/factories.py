@@ -16,8 +16,9 @@ from django.db import connection, transaction
 from paceline.messaging import campaigns, outbox
 from paceline.messaging.models import Account, Campaign, Contact, ContactList, Event, Membership, Sender, TextMessage
 from paceline.messaging.outbox import Lease, Outcome, Submission
-from paceline.sms.errors import WebhookRejected
+from paceline.sms.errors import InvalidNumber, WebhookRejected
 from paceline.sms.messages import Accepted, DeliveryReport, InboundText, Message, Request, Response
+from paceline.sms.numbers import normalize
 from paceline.sms.providers import Provider
 from paceline.sms.status import Status
 
@@ -25,6 +26,16 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
 IDLE = 0.0  # next_free_at of what has not been used for long
 
 _numbers = count()
+
+
+def _is_area(area: int) -> bool:
+    try:
+        return bool(normalize(f"{area}5550100", "US"))
+    except InvalidNumber:
+        return False
+
+
+AREAS = [area for area in range(201, 990) if _is_area(area)]
 
 
 class Clock:
@@ -45,8 +56,8 @@ class Clock:
 
 def number(i: int | None = None) -> str:
     """The i-th number of the range for fiction, or one that this run has not used yet."""
-    i = 40_000 + next(_numbers) if i is None else i
-    return f"+1{201 + i // 100}55501{i % 100:02}"
+    i = 10_000 + next(_numbers) if i is None else i
+    return f"+1{AREAS[i // 100 % len(AREAS)]}55501{i % 100:02}"
 
 
 def account(mps: float | None = None, alias: str = "default", **fields: Any) -> Account:

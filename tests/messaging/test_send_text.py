@@ -416,12 +416,17 @@ DYING = """
 import django, os, sys
 django.setup()
 from paceline.messaging import outbox, send_text
+settle = outbox.settle
 def die(*args, **kwargs):
     os.kill(os.getpid(), 9)
+def die_with_the_answer(outcomes, **kwargs):
+    if isinstance(outcomes[0].result, outbox.Missed):  # a slow machine: another slot
+        return settle(outcomes, **kwargs)
+    die()
 if sys.argv[1] == "before the gate":
     outbox.gate = die
 if sys.argv[1] == "after the answer":
-    outbox.settle = die
+    outbox.settle = die_with_the_answer
 send_text("Hi", "+12025550100", "+12125550123")
 """
 
