@@ -19,6 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, OperationalError
 from django.utils import timezone
 
+from paceline.sms import failpoints
 from paceline.sms.errors import PacelineError
 from paceline.sms.messages import DeliveryReport, InboundText, WebhookRequest
 
@@ -89,6 +90,7 @@ def store(account: str, webhook: WebhookRequest, events: Sequence[DeliveryReport
     digest = hashlib.sha256(b"\0".join([account.encode(), webhook.query.encode(), webhook.body])).hexdigest()
     event = Event(account=account, dedupe_key=digest, query=webhook.query, body=webhook.body)
     _group_commit(_Arrival(event, [e for e in events if isinstance(e, InboundText)], Future()))
+    failpoints.hit("after_store")
 
 
 def _write(group: Sequence[_Arrival]) -> None:

@@ -37,6 +37,19 @@ class Account(Limit):
     """One account at one provider; `alias` is its key in the settings' PROVIDERS."""
 
     alias = models.CharField(max_length=40, unique=True)
+    recipient_daily_cap = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="submits to one number per day (UTC); empty means no cap"
+    )
+    spend_cap = models.DecimalField(
+        max_digits=12, decimal_places=4, null=True, blank=True, help_text="cost per day (UTC); empty means no cap"
+    )
+    price_per_segment = models.DecimalField(
+        max_digits=12, decimal_places=6, null=True, blank=True, help_text="what a spend cap counts a segment as"
+    )
+    spent_on = models.DateField(null=True, editable=False)
+    spent = models.DecimalField(max_digits=14, decimal_places=6, default=0, editable=False)
+    trouble_streak = models.PositiveSmallIntegerField(default=0, editable=False)  # the breaker's count
+    tripped_at = models.FloatField(null=True, editable=False)
 
     def __str__(self) -> str:
         return self.alias
@@ -117,8 +130,8 @@ class Suppression(models.Model):
         return self.number
 
 
-class Campaign(models.Model):
-    """A text for an audience, released through the valve in tranches."""
+class Campaign(Limit):
+    """A text for an audience, released through the valve in tranches; a limit of its own, beside its senders'."""
 
     class State(models.TextChoices):
         DRAFT = "draft"
@@ -140,6 +153,10 @@ class Campaign(models.Model):
     priority = models.SmallIntegerField(default=50, help_text="lower leaves first")
     scheduled_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True, help_text="nothing is submitted after this moment")
+    spend_cap = models.DecimalField(
+        max_digits=12, decimal_places=4, null=True, blank=True, help_text="cost of the campaign; empty means no cap"
+    )
+    spent = models.DecimalField(max_digits=14, decimal_places=6, default=0, editable=False)
     fanned_out = models.BooleanField(default=False, editable=False)  # every recipient has its row
     fan_out_after = models.BigIntegerField(default=0, editable=False)  # the last membership that has its row
     fan_out_until = models.BigIntegerField(default=0, editable=False)  # the last one at the launch: the list is frozen
@@ -199,6 +216,8 @@ class TextMessage(models.Model):
     lease_until = models.FloatField(null=True, editable=False)
     tries = models.PositiveSmallIntegerField(default=0, editable=False)
     submitted_at = models.FloatField(null=True, editable=False)
+    look_up_at = models.FloatField(null=True, editable=False)  # when to ask the provider about an uncertain one
+    look_ups = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
 
     provider_id = models.CharField(max_length=64, blank=True, db_index=True)
     code = models.CharField(max_length=40, blank=True)
@@ -245,6 +264,18 @@ SIMPLE = {
     Status.RECEIVED: "received",
 }
 """`refused`: it did not get past the provider, or never was submitted. `rejected`: the carrier or handset said no."""
+
+
+class Installation(models.Model):
+    """Whose database this is: one row. `stopped` says why nothing may be sent until a person confirms."""
+
+    name = models.CharField(max_length=120, blank=True)
+    epoch = models.PositiveBigIntegerField(default=0)  # one more with each dispatcher that starts
+    stopped = models.TextField(blank=True)
+    stopped_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.name or "this installation"
 
 
 class Event(models.Model):

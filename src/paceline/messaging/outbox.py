@@ -16,7 +16,7 @@ from typing import Any
 from django.db.models import Q
 from django.utils import timezone
 
-from paceline.sms import errors, pacing, segments
+from paceline.sms import errors, failpoints, pacing, segments
 from paceline.sms.messages import Accepted, Message, new_reference
 from paceline.sms.status import Status
 
@@ -223,6 +223,7 @@ def claim(account_id: int, clock: Clock, *, lead: float = 0.0, only_direct: bool
         if leased != len(leases):  # somebody moved a row between our read and our write: its slot is void
             ours = set(TextMessage.objects.filter(status=Status.LEASED, attempt=attempt).values_list("pk", flat=True))
             leases = [lease for lease in leases if lease.id in ours]
+    failpoints.hit("after_claim")
     return leases
 
 
@@ -290,6 +291,7 @@ def gate(leases: Sequence[Lease], clock: Clock, *, keep: bool = False) -> list[S
     sender's daily cap. The rest goes where it belongs: back to the queue (with `keep` it stays leased to the
     caller), suppressed, cancelled, expired.
     """
+    failpoints.hit("before_gate")
     held = {lease.id: lease for lease in leases}
     passed: list[Submission] = []
     stopped: dict[Status, list[Lease]] = defaultdict(list)
@@ -325,6 +327,7 @@ def gate(leases: Sequence[Lease], clock: Clock, *, keep: bool = False) -> list[S
             [(s.lease.slot_at + SUBMIT_LEASE_SECONDS, s.lease.id, s.lease.attempt) for s in passed],
         )
         lanes.count_submits(submits, now)
+    failpoints.hit("after_gate")
     return passed
 
 
@@ -380,6 +383,7 @@ def settle(outcomes: Sequence[Outcome], *, keep_until: float | None = None) -> N
 
     What would go back to the queue stays leased to the caller until `keep_until` (epoch seconds), if that is given.
     """
+    failpoints.hit("before_settle")
     by_kind: dict[type, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         by_kind[_kind(outcome.result)].append(outcome)
@@ -405,6 +409,7 @@ def settle(outcomes: Sequence[Outcome], *, keep_until: float | None = None) -> N
             lanes.heard(sender_id, uncertain=False)
         for outcome in by_kind[errors.Uncertain]:
             lanes.heard(outcome.lease.sender_id, uncertain=True)
+    failpoints.hit("after_settle")
 
 
 _KINDS = (

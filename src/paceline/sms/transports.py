@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from . import failpoints
 from .errors import ProviderError, Unavailable, Uncertain
 from .http1 import REPEATABLE, Connection, Origin, Pool, Prepared, origin_of, prepare
 from .messages import Accepted, Message, Request, Response
@@ -176,8 +177,11 @@ class AsyncTransport:
             raise
         try:
             answer = connection.exchange(data, without_body=prepared.without_body)
+            failpoints.hit("after_write")
             pool.expect(connection, deadline)
-            return await answer
+            response = await answer
+            failpoints.hit("after_response")
+            return response
         finally:
             pool.release(connection, keep=not prepared.fresh)
 
@@ -361,6 +365,7 @@ class _Attempt:
             except Exception as error:
                 self._veto = error
                 raise
+        failpoints.hit("before_write")
         self.written = True
 
     def failure(self, error: Exception) -> Exception:
