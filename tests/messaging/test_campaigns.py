@@ -432,3 +432,41 @@ def test_everybody_suppressed_is_an_end(lane, clock):
 
     assert statuses(campaign) == {Status.SUPPRESSED: 3}
     assert again(campaign).state == State.FINISHED
+
+
+def test_long_fan_out_counts_the_senders_loads_once(line, monkeypatch):
+    """A count per chunk would make it slower with every chunk; carried on, the senders are still served evenly."""
+    lines = [sender(line) for _ in range(3)]
+    counted, count = [], senders.loads
+    monkeypatch.setattr(senders, "loads", lambda: counted.append(1) or count())
+    monkeypatch.setattr(campaigns, "LOADS_SECONDS", 1000.0)
+    monkeypatch.setattr(campaigns, "CHUNK", 10)
+
+    launched(100)
+
+    assert counted == [1]
+    assert sorted(Contact.objects.filter(sender=each).count() for each in lines) == [33, 33, 34]
+
+
+def test_sender_added_during_a_fan_out_gets_the_rest(line, monkeypatch):
+    """What was counted before is not carried on over a change of the senders."""
+    sender(line)
+    monkeypatch.setattr(campaigns, "CHUNK", 10)
+    campaign = campaigns.launch(draft(30))
+    campaigns.fan_out(campaign)
+
+    late = sender(line)
+    fanned_out(campaign)
+
+    assert Contact.objects.filter(sender=late).count() == 15
+
+
+def test_texts_are_released_while_the_fan_out_goes_on(lane, clock):
+    """The first of a million leave when the first chunk is written, not when the last is."""
+    campaign = campaigns.launch(draft(3 * campaigns.CHUNK))
+
+    step = Chores(clock).round()
+
+    assert step.released == campaigns.CHUNK
+    assert not again(campaign).fanned_out
+    assert statuses(campaign) == {Status.QUEUED: campaigns.CHUNK}

@@ -86,6 +86,50 @@ def test_a_duplicate_fills_what_was_blank(guests):
     assert (done.new, done.known) == (1 + contacts.CHUNK, 0)
 
 
+def test_any_text_is_kept_as_it_stands(guests):
+    """Quotes, controls, emoji, backslashes, half a page: what is read back is what the sheet had."""
+    odd = {
+        "name": 'Zoë "Z" O\'Neil',
+        "note": "a\\b\n\t%s {{ x }} \u2028 👋 ' ; --",
+        "long": "ä" * 5000,
+        "größe": "%(x)s",
+    }
+
+    contacts.add([row(1, **odd), row(2, **odd)], guests)
+    contacts.add([row(1, note="")], guests)
+
+    assert fields_of(1) == fields_of(2) == odd
+
+
+def test_number_that_another_import_has_just_added_is_known(guests, monkeypatch):
+    """Two imports of the same people at the same time: nobody is doubled or lost, and the counts are right."""
+    look, calls = contacts._known, []
+
+    def before_the_other_commits(numbers):
+        calls.append(numbers)
+        if len(calls) > 1:
+            return look(numbers)
+        Contact.objects.create(number=number(1), fields={"first_name": "Eva", "team": "B"})
+        return {}
+
+    monkeypatch.setattr(contacts, "_known", before_the_other_commits)
+
+    done = contacts.add([row(1, first_name="Ada"), row(2)], guests)
+
+    assert (done.new, done.known) == (1, 1)
+    assert fields_of(1) == {"first_name": "Ada", "team": "B"}
+    assert sorted(guests.contacts.values_list("number", flat=True)) == sorted([number(1), number(2)])
+
+
+def test_list_has_the_order_of_the_sheet(guests):
+    """Who stands first is sent to first, over all chunks."""
+    wanted = [number(i) for i in range(3 * contacts.CHUNK, 0, -1)]
+
+    contacts.add((row(i) for i in range(3 * contacts.CHUNK, 0, -1)), guests)
+
+    assert list(Membership.objects.order_by("pk").values_list("contact__number", flat=True)) == wanted
+
+
 def test_every_row_is_seen_once_after_its_commit(attendees, guests):
     """`on_rows` sees all rows in order, when they are in the database: for progress and for a file of rejects."""
     seen, committed = [], []

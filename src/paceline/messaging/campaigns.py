@@ -6,19 +6,21 @@ end is found (`finish`) by short steps that a dispatcher repeats, each of which 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
-from django.db.models import CharField, Exists, F, Max, OuterRef, Q, TextField, Value
+from django.db.models import CharField, Exists, F, Max, Min, OuterRef, Q, TextField, Value
 from django.db.models.functions import Coalesce, JSONObject
 from django.utils import timezone
 
 from paceline.sms import errors, segments, templates
 from paceline.sms.status import UNFINISHED, Status
 
-from . import engine, lanes, senders, signals, suppressions
-from .models import Campaign, Contact, ContactList, Intake, Membership, Sender, TextMessage
+from . import caps, engine, lanes, senders, signals, suppressions
+from .models import Account, Campaign, Contact, ContactList, Intake, Membership, Sender, TextMessage
 
 State = Campaign.State
 NAME_MOST = 120
@@ -45,8 +47,14 @@ def create(
     delay_period: float = 0,
     scheduled_at: datetime | None = None,
     expires_at: datetime | None = None,
+    mps: float | None = None,
+    unit: str = Campaign.Unit.MESSAGE,
+    spend_cap: Decimal | None = None,
 ) -> Campaign:
-    """A draft for a list, for E.164 `numbers`, or both. Raises `CampaignError` or `TemplateError`; then none is."""
+    """A draft for a list, for E.164 `numbers`, or both. Raises `CampaignError` or `TemplateError`; then none is.
+
+    `mps` is a limit of its own, in units per second, over all senders; `spend_cap` what all of it may cost.
+    """
     if not text.strip():
         raise CampaignError("The text is empty; write something to send")
     templates.parse(text)
@@ -60,6 +68,7 @@ def create(
         if moment is not None and timezone.is_naive(moment):
             raise CampaignError(f"{word} has no time zone; give an aware datetime such as 2026-12-01T09:00+00:00")
     _check_pace(batch_size, delay_period)
+    _check_limits(mps, spend_cap)
     unique = [*dict.fromkeys(numbers)]
     with engine.write():
         campaign = Campaign.objects.create(
@@ -71,6 +80,9 @@ def create(
             delay_period=delay_period,
             scheduled_at=scheduled_at,
             expires_at=expires_at,
+            mps=mps,
+            unit=unit,
+            spend_cap=spend_cap,
         )
         Intake.objects.bulk_create(
             Intake(campaign=campaign, numbers=[*part]) for part in engine.chunks(unique, NUMBERS_PER_INTAKE)
@@ -83,6 +95,13 @@ def _check_pace(batch_size: int | None, delay_period: float) -> None:
         raise CampaignError("batch_size is the number of recipients per tranche: 1 or more, or none for all at once")
     if not 0 <= delay_period <= 366 * 86400:
         raise CampaignError("delay_period is in seconds: 0 or more, a year at the most")
+
+
+def _check_limits(mps: float | None, spend_cap: Decimal | None) -> None:
+    if mps is not None and not 0.001 <= mps <= 10_000:
+        raise CampaignError("A campaign's limit is 0.001 to 10000 units per second, or none")
+    if spend_cap is not None and not Account.objects.filter(price_per_segment__gt=0).exists():
+        raise CampaignError("A spend cap counts nothing before PRICE_PER_SEGMENT stands in the settings of an account")
 
 
 # --- control --------------------------------------------------------------------------------------------------
@@ -137,8 +156,13 @@ def pause(campaign: Campaign) -> Campaign:
 
 
 def resume(campaign: Campaign) -> Campaign:
-    """Goes on exactly where it stood."""
-    return _switch(campaign, "resumed", {State.PAUSED: State.RUNNING})
+    """Goes on exactly where it stood. Raises `CampaignError` while its money is spent, too."""
+    campaign.refresh_from_db()
+    if campaign.state == State.PAUSED and campaign.blocked and campaign.spend_cap is not None:
+        least = Account.objects.filter(price_per_segment__gt=0).aggregate(least=Min("price_per_segment"))["least"]
+        if campaign.spent + (least or 0) > campaign.spend_cap:
+            raise CampaignError(f"Campaign {campaign.pk} stays paused. {campaign.blocked}.")
+    return _switch(campaign, "resumed", {State.PAUSED: State.RUNNING}, blocked="")
 
 
 def cancel(campaign: Campaign) -> Campaign:
@@ -166,6 +190,21 @@ def set_pace(campaign: Campaign, *, batch_size: int | None, delay_period: float)
     if not still.update(batch_size=batch_size, delay_period=delay_period):
         _explain(campaign, "given another pace", "draft, scheduled, running or paused")
     campaign.refresh_from_db()
+    return campaign
+
+
+def set_limits(
+    campaign: Campaign, *, mps: float | None, unit: str | None = None, spend_cap: Decimal | None
+) -> Campaign:
+    """Changes its own limit, which acts on the next claim, and what it may cost. A paused one stays paused."""
+    _check_limits(mps, spend_cap)
+    still = Campaign.objects.filter(pk=campaign.pk).exclude(state__in=[State.FINISHED, State.CANCELLED])
+    if not still.update(spend_cap=spend_cap):
+        _explain(campaign, "given other limits", "draft, scheduled, running or paused")
+    campaign.refresh_from_db()
+    if (campaign.mps, campaign.unit) != (mps, unit or campaign.unit):
+        lanes.set_rate(campaign, mps, engine.now(), unit=unit)
+        campaign.refresh_from_db()
     return campaign
 
 
@@ -224,21 +263,39 @@ def fan_out(campaign: Campaign) -> int:
     """
     if campaign.fanned_out:
         return 0
+    loads = _loads_of(campaign) if campaign.sender_id is None else {}
     with engine.write():
         campaign.refresh_from_db(from_queryset=engine.locked(Campaign.objects.all()))
         contact_ids = _next_members(campaign) or _next_intake(campaign)
         if not contact_ids:
+            _loads.pop(campaign.pk, None)
             Campaign.objects.filter(pk=campaign.pk).update(fanned_out=True)
             campaign.fanned_out = True
             return 0
         if campaign.sender_id is None:
-            senders.assign(contact_ids)
+            senders.assign(contact_ids, loads)
         known = TextMessage.objects.filter(campaign=campaign, to=OuterRef("number"))  # by the unique index
         contacts = Contact.objects.filter(~Exists(known), pk__in=contact_ids).order_by("pk")
         columns = _held_columns(campaign)
         with signals.inserted(TextMessage.objects.filter(campaign=campaign, contact__in=contact_ids)):
             engine.insert_select(TextMessage, [*columns], contacts.values_list(*columns.values()))
     return len(contact_ids)
+
+
+_loads: dict[int, tuple[datetime, float, dict[int, int]]] = {}
+"""Per campaign that is being fanned out: which it is, when the senders' loads were counted, and what they are now."""
+
+LOADS_SECONDS = 10.0
+"""How long a count is carried on; what other fan-outs assign meanwhile is levelled out by the next."""
+
+
+def _loads_of(campaign: Campaign) -> dict[int, int]:
+    """The senders' loads, counted now and then: a count per chunk would make a long fan-out ever slower."""
+    created_at, counted_at, loads = _loads.get(campaign.pk, (None, 0.0, {}))
+    if created_at != campaign.created_at or time.monotonic() - counted_at > LOADS_SECONDS:
+        loads = senders.loads()
+        _loads[campaign.pk] = campaign.created_at, time.monotonic(), loads
+    return loads
 
 
 def _next_members(campaign: Campaign) -> list[int]:
@@ -345,7 +402,8 @@ def _tranche_is_due(campaign: Campaign, now: float) -> bool:
     if campaign.batch_size is None or campaign.tranche_left:
         return True
     mine = TextMessage.objects.filter(campaign=campaign)
-    if mine.filter(status__in=[Status.QUEUED, Status.LEASED]).exists():
+    # who has had the texts of today is not waited for
+    if mine.filter(status__in=[Status.QUEUED, Status.LEASED]).exclude(code=caps.RECIPIENT).exists():
         return False
     last = mine.aggregate(last=Max("submitted_at"))["last"]
     return last is None or now >= last + campaign.delay_period
@@ -374,3 +432,19 @@ def finish(campaign: Campaign) -> bool:
         return False
     still = Campaign.objects.filter(pk=campaign.pk, state=campaign.state, finished_at=None)
     return bool(still.update(state=end, finished_at=timezone.now()))
+
+
+REOPEN_SECONDS = 24 * 3600
+
+
+def reopen() -> int:
+    """A campaign that ended while one of its messages was uncertain goes on, when that one came back to the queue.
+
+    So it does for what a stopped process says of its slot, or a provider of the message, after the end. Answers how
+    many; a cancelled one stays cancelled, and what came back to it is cancelled too.
+    """
+    lately = Campaign.objects.filter(finished_at__gt=timezone.now() - timedelta(seconds=REOPEN_SECONDS))
+    left = TextMessage.objects.filter(campaign=OuterRef("pk"), status__in=UNFINISHED)
+    again = lately.filter(Exists(left))
+    reopened = again.filter(state=State.FINISHED).update(state=State.RUNNING, finished_at=None)
+    return reopened + again.filter(state=State.CANCELLED).update(finished_at=None)

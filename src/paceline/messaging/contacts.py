@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+
+from django.utils import timezone
 
 from . import engine
 from .models import Contact, ContactList, Membership
 from .sheets import Row
 
-CHUNK = 200
+CHUNK = 500
+
+_CONTACTS = Contact._meta.db_table
+_quoted = json.encoder.encode_basestring_ascii
+
+Told = dict[str, dict[str, str]]
+"""Number → field → cell."""
 
 
 @dataclass(slots=True)
@@ -36,10 +45,12 @@ def add(
     for progress and for rejects.
     """
     done = Imported()
-    for chunk in _chunks(iter(rows)):
-        with engine.write():
-            _add(chunk, into, done)
-        on_rows(chunk)
+    with engine.bulk():
+        for chunk in _chunks(iter(rows)):
+            told, first_seen = _read(chunk, done)
+            with engine.write():
+                _add(told, first_seen, into, done)
+            on_rows(chunk)
     return done
 
 
@@ -48,33 +59,89 @@ def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
         yield chunk
 
 
-def _add(chunk: list[Row], into: ContactList, done: Imported) -> None:
-    fields: dict[str, dict[str, str]] = {}
+def _read(chunk: list[Row], done: Imported) -> tuple[Told, set[str]]:
+    """What the rows say about each number, and the numbers that no earlier chunk had. Counts the rows."""
+    told: Told = {}
+    first_seen: set[str] = set()
+    verdicts: Counter[str] = Counter()
     for row in chunk:
-        done.rows += 1
-        setattr(done, row.verdict, getattr(done, row.verdict) + 1)
-        if row.verdict == "invalid":
+        verdict, number = row.verdict, row.number
+        verdicts[verdict] += 1
+        if verdict == "invalid":
             done.reasons[row.reason] += 1
-        if row.number is not None and row.verdict != "invalid":
-            known = fields.setdefault(row.number, {})
-            fields[row.number] = known | {
-                k: v for k, v in row.fields.items() if v and (row.verdict == "ready" or not known.get(k))
-            }
-    known_contacts = {c.number: c for c in Contact.objects.filter(number__in=fields)}
-    new = [Contact(number=number, fields=values) for number, values in fields.items() if number not in known_contacts]
-    Contact.objects.bulk_create(new)
-    first_seen = {row.number for row in chunk if row.verdict == "ready"}
+        elif number is not None:
+            fields = {key: value for key, value in row.fields.items() if value}
+            if verdict == "ready":
+                first_seen.add(number)
+            told[number] = _merged(told[number], fields, verdict == "ready") if number in told else fields
+    done.rows += len(chunk)
+    done.ready += verdicts["ready"]
+    done.duplicate += verdicts["duplicate"]
+    done.invalid += verdicts["invalid"]
+    return told, first_seen
+
+
+def _add(told: Told, first_seen: set[str], into: ContactList, done: Imported) -> None:
+    """One chunk in four statements, however many its rows: look, insert, fill up, enrol."""
+    if not told:
+        return
+    known = _known(told)
+    new = [(number, _as_json(fields)) for number, fields in told.items() if number not in known]
+    added = _insert(new)
+    done.new += added
+    done.known += len(first_seen & known.keys()) + len(new) - added
+    if added < len(new):  # another import was quicker with some of them: theirs are filled up like all known ones
+        known = _known(told)
+    _fill_up(known, told, first_seen)
+    _enrol(into, [*told])
+
+
+def _merged(before: dict[str, str], after: dict[str, str], replaces: bool) -> dict[str, str]:
+    """Both rows' fields; the later one replaces, or fills only what is blank."""
+    if replaces:
+        return before | after
+    return before | {key: value for key, value in after.items() if not before.get(key)}
+
+
+def _as_json(fields: dict[str, str]) -> str:
+    """As `json.dumps`, at a third of its cost: an import does this for every row."""
+    return "{" + ", ".join([f"{_quoted(key)}: {_quoted(value)}" for key, value in fields.items()]) + "}"
+
+
+def _known(numbers: Collection[str]) -> dict[str, tuple[int, str]]:
+    """{number: (id, fields as JSON)} of those that are contacts already."""
+    marks = ", ".join(["%s"] * len(numbers))
+    found = engine.rows(
+        f"SELECT number, id, {engine.as_text('fields')} FROM {_CONTACTS} WHERE number IN ({marks})", [*numbers]
+    )
+    return {number: (pk, fields) for number, pk, fields in found}
+
+
+def _insert(new: Sequence[tuple[str, str]]) -> int:
+    now = engine.moment(timezone.now())
+    rows = [(number, fields, now) for number, fields in new]
+    return engine.insert(_CONTACTS, ("number", "fields", "created_at"), rows)
+
+
+def _fill_up(known: dict[str, tuple[int, str]], told: Told, first_seen: set[str]) -> None:
     changed = []
-    for number, contact in known_contacts.items():
-        filled = contact.fields | fields[number] if number in first_seen else fields[number] | contact.fields
-        if filled != contact.fields:
-            contact.fields = filled
-            changed.append(contact)
-    Contact.objects.bulk_update(changed, ["fields"])
-    ids = Contact.objects.filter(number__in=fields).order_by("pk").values_list("pk", flat=True)
-    Membership.objects.bulk_create([Membership(list=into, contact_id=pk) for pk in ids], ignore_conflicts=True)
-    done.new += len(new)
-    done.known += len(first_seen & known_contacts.keys())
+    for number, (pk, text) in known.items():
+        before = json.loads(text)
+        after = before | told[number] if number in first_seen else told[number] | before
+        if after != before:
+            changed.append((json.dumps(after), pk))
+    engine.many(f"UPDATE {_CONTACTS} SET fields = %s WHERE id = %s", changed)
+
+
+def _enrol(into: ContactList, numbers: Sequence[str]) -> None:
+    """On the list once, in the order in which they became contacts."""
+    marks = ", ".join(["%s"] * len(numbers))
+    engine.insert_new(
+        Membership._meta.db_table,
+        ("list_id", "contact_id"),
+        f"SELECT %s, id FROM {_CONTACTS} WHERE number IN ({marks}) ORDER BY id",
+        [into.pk, *numbers],
+    )
 
 
 def get_list(name: str) -> ContactList:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -52,6 +53,8 @@ class _GroupCommit:
             self._waiting.append(arrival)
         while not arrival.stored.done():
             with self._writing:
+                if arrival.stored.done():
+                    break
                 with self._lock:
                     group, self._waiting = self._waiting[: engine.CHUNK], self._waiting[engine.CHUNK :]
                 self._commit(group)
@@ -95,16 +98,22 @@ def store(account: str, webhook: WebhookRequest, events: Sequence[DeliveryReport
 
 def _write(group: Sequence[_Arrival]) -> None:
     with engine.write():
-        keys = [arrival.event.dedupe_key for arrival in group]
-        known = set(Event.objects.filter(dedupe_key__in=keys).values_list("dedupe_key", flat=True))
-        fresh = {}
+        keys = [arrival.event.dedupe_key for arrival in group if arrival.texts]
+        known = set(Event.objects.filter(dedupe_key__in=keys).values_list("dedupe_key", flat=True)) if keys else set()
+        engine.insert(Event._meta.db_table, _COLUMNS, [_values(arrival.event) for arrival in group])
         for arrival in group:
-            if arrival.event.dedupe_key not in known:
-                fresh.setdefault(arrival.event.dedupe_key, arrival)
-        Event.objects.bulk_create([arrival.event for arrival in fresh.values()], ignore_conflicts=True)
-        for arrival in fresh.values():
-            for text in arrival.texts:
-                inbox.obey(text)
+            if arrival.texts and arrival.event.dedupe_key not in known:
+                known.add(arrival.event.dedupe_key)
+                for text in arrival.texts:
+                    inbox.obey(text)
+
+
+_COLUMNS = ("account", "dedupe_key", "query", "body", "received_at", "next_try_at", "tries", "outcome")
+
+
+def _values(event: Event) -> tuple[Any, ...]:
+    received_at = engine.moment(event.received_at)
+    return event.account, event.dedupe_key, event.query, event.body, received_at, 0.0, 0, ""
 
 
 def apply_at_once() -> None:

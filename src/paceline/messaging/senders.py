@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
+from paceline.sms import pacing
 from paceline.sms.errors import InvalidNumber, PacelineError, SenderProblem
 from paceline.sms.numbers import normalize
 from paceline.sms.status import Status
@@ -63,24 +64,33 @@ def lane(account: Account, number: str) -> Sender:
     """
     found = Sender.objects.filter(account=account, number=number).first()
     if found is None:
-        mps = accounts.configured().get(account.alias, {}).get("SENDER_MPS")
-        found, _ = Sender.objects.get_or_create(account=account, number=number, defaults={"mps": mps})
+        entry = accounts.configured().get(account.alias, {})
+        mps = None if entry.get("SENDER_MPS") is None else pacing.per_second(entry["SENDER_MPS"])
+        defaults = {"mps": mps, "unit": accounts.limits(entry)["unit"]}
+        found, _ = Sender.objects.get_or_create(account=account, number=number, defaults=defaults)
     if found.removed_at is not None:
         raise SenderProblem("This sender has been removed; nothing leaves it", code="sender_removed")
     return found
 
 
-def add(account: Account, number: str, *, mps: float | None = 1.0, daily_cap: int | None = None) -> tuple[Sender, bool]:
+def add(
+    account: Account,
+    number: str,
+    *,
+    mps: float | None = 1.0,
+    unit: str | None = None,
+    daily_cap: int | None = None,
+) -> tuple[Sender, bool]:
     """Adds a lane, or opens a removed or blocked one again with these limits. Answers (sender, was it new).
 
-    Contacts without a sender get one at their next campaign.
+    `unit` is what `mps` counts, messages or segments; None leaves it as it is. Contacts without a sender get one at
+    their next campaign.
     """
-    sender, created = Sender.objects.get_or_create(
-        account=account, number=number, defaults={"mps": mps, "daily_cap": daily_cap}
-    )
+    defaults = {"mps": mps, "daily_cap": daily_cap, "unit": unit or Sender.Unit.MESSAGE}
+    sender, created = Sender.objects.get_or_create(account=account, number=number, defaults=defaults)
     if not created:
-        if sender.mps != mps:
-            lanes.set_rate(sender, mps, engine.now())
+        if (sender.mps, sender.unit) != (mps, unit or sender.unit):
+            lanes.set_rate(sender, mps, engine.now(), unit=unit)
         Sender.objects.filter(pk=sender.pk).update(daily_cap=daily_cap, removed_at=None, blocked="", uncertain_streak=0)
         sender.refresh_from_db()
     _rehome(Q(sender=None))
@@ -112,10 +122,17 @@ def rehome() -> None:
         _rehome(Q(sender__in=removed))
 
 
-def assign(contact_ids: Sequence[int]) -> None:
+def loads() -> dict[int, int]:
+    """How many contacts each lane has that may send. With a million contacts it takes a while: not in a transaction."""
+    lanes_ = active()
+    found = Contact.objects.filter(sender__in=lanes_).order_by().values_list("sender").annotate(count=Count("pk"))
+    return dict.fromkeys([lane.pk for lane in lanes_], 0) | dict(found)
+
+
+def assign(contact_ids: Sequence[int], known: dict[int, int] | None = None) -> None:
     """Gives each of these contacts that has none a sender, the least loaded first: loads differ by one at most.
 
-    Runs inside the caller's transaction.
+    `known` are `loads()` of a moment ago; what is given here is added to them. Runs inside the caller's transaction.
     """
     lanes_ = active()
     if not lanes_:
@@ -123,8 +140,9 @@ def assign(contact_ids: Sequence[int]) -> None:
     homeless = list(Contact.objects.filter(pk__in=contact_ids, sender=None).order_by("pk").values_list("pk", flat=True))
     if not homeless:
         return
-    loads = dict(Contact.objects.filter(sender__in=lanes_).order_by().values_list("sender").annotate(count=Count("pk")))
-    heap = [(loads.get(lane.pk, 0), lane.pk) for lane in lanes_]
+    if known is None or known.keys() != {lane.pk for lane in lanes_}:
+        known = loads()
+    heap = [(load, pk) for pk, load in known.items()]
     heapq.heapify(heap)
     chosen: dict[int, list[int]] = defaultdict(list)
     for contact_id in homeless:
@@ -133,6 +151,7 @@ def assign(contact_ids: Sequence[int]) -> None:
         heapq.heapreplace(heap, (load + 1, sender_id))
     for sender_id, ids in chosen.items():
         Contact.objects.filter(pk__in=ids, sender=None).update(sender=sender_id)
+        known[sender_id] += len(ids)
 
 
 def _rehome(whose: Q) -> None:

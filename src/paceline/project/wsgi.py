@@ -9,4 +9,8 @@ lifeline.tie()
 
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 
-application = get_wsgi_application()
+_django = get_wsgi_application()
+
+from paceline.webhooks.door import hooks_first  # noqa: E402 its imports want Django set up
+
+application = hooks_first(_django)

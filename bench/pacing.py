@@ -1,0 +1,184 @@
+"""Does a limit hold to the message, and how much of it is used? One worker and four, twenty senders on one account.
+
+The account has the limit, its twenty senders have none; more waits than can be sent. Judged by the wire logs (what each
+worker writes just before it writes to the socket): no sliding second holds more than the limit. Judged again by the
+carrier's own clock over 0.95 s, a second less what the way there may bunch up. A worker is a process with a dispatcher;
+all of them have one database. The whole run draws docs/pacing.svg.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from bisect import bisect_right
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from bench import harness, plot, queue
+from bench.carrier import carrier
+from bench.dispatch import provider
+from bench.harness import Row, Sample
+
+from paceline.sandbox.ledger import busiest_window
+
+RATES, QUICK_RATES = ((1, 10, 100), (1000,)), ((10, 100),)
+"""What runs at the same time: together they need less than a core."""
+WORKERS = (1, 4)
+SENDERS = 20
+SECONDS, QUICK_SECONDS = 60.0, 5.0
+CARRIER_LATENCY = 0.02
+SVG = harness.HOME / "docs" / "pacing.svg"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What was seen of one limit: when the workers wrote, and when the carrier read."""
+
+    rate: int
+    workers: int
+    engine: str
+    wire: Sequence[float]
+    read: Sequence[float]
+    cpu_seconds: float
+    peak_mb: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.engine}, {self.workers} worker{'s' * (self.workers > 1)}"
+
+    def row(self) -> Row:
+        """`of_limit` is what was used of it, between the first write and the last."""
+        sent = len(self.wire)
+        per_second = (sent - 1) / (self.wire[-1] - self.wire[0]) if sent > 1 else 0.0
+        return Row(
+            f"{self.rate:,}/s, {self.name}",
+            round(per_second, 3),
+            round(self.cpu_seconds / max(sent, 1) * 1e6, 1),
+            round(self.peak_mb, 1),
+            {
+                "sent": sent,
+                "of_limit": round(per_second / self.rate, 4),
+                "busiest_second": busiest_window(self.wire, 1.0),
+                "carriers_busiest_095": busiest_window(self.read, 0.95),
+            },
+        )
+
+
+def rows(quick: bool) -> list[Row]:
+    seconds = QUICK_SECONDS if quick else SECONDS
+    server = harness.postgres()
+    runs: list[Run] = []
+    for engine in ("sqlite", *(["postgres"] if server else [])):
+        for workers in WORKERS[:1] if quick else WORKERS:
+            for together in QUICK_RATES if quick else RATES:
+                harness.say(f"{engine}, {workers} workers, {together} per second")
+                run = partial(_run, workers=workers, engine=engine, server=server, seconds=seconds)
+                with ThreadPoolExecutor(len(together)) as threads:
+                    runs += threads.map(run, together)
+    if not quick:
+        SVG.write_text(_drawing(runs, seconds))
+    return [run.row() for run in sorted(runs, key=lambda run: run.rate)]
+
+
+def _run(rate: int, workers: int, engine: str, server: str | None, seconds: float) -> Run:
+    with ExitStack() as stack:
+        folder = stack.enter_context(harness.scratch())
+        there = stack.enter_context(carrier(CARRIER_LATENCY))
+        url = "" if engine == "sqlite" else stack.enter_context(_database(server, f"pacing_{rate}_{workers}"))
+        environment = harness.installation(folder, url, PACELINE_PROVIDERS=provider(there.url, rate))
+        _done("fill", round(rate * (seconds + 5) * 1.1) + 50, env=environment)
+        processes = [
+            stack.enter_context(harness.start("pacing", "work", number, seconds, env=environment))
+            for number in range(workers)
+        ]
+        samples = [_sample(process) for process in processes]
+        wire = sorted(chain.from_iterable(_moments(folder / f"wire-{number}.jsonl") for number in range(workers)))
+        cpu, peak = sum(s.cpu_seconds for s in samples), max(s.peak_mb for s in samples)
+        return Run(rate, workers, engine, wire, there.times(), cpu, peak)
+
+
+def _database(server: str | None, name: str) -> Any:
+    assert server is not None
+    return harness.postgres_database(server, name)
+
+
+def _done(*arguments: object, env: dict[str, str]) -> None:
+    with harness.start("pacing", *arguments, env=env) as process:
+        if process.wait():
+            raise RuntimeError(f"bench.pacing {arguments[0]} ended with {process.returncode}")
+
+
+def _sample(process: Any) -> Sample:
+    output, _ = process.communicate(timeout=harness.CHILD_SECONDS)
+    if process.returncode:
+        raise RuntimeError(f"A worker ended with {process.returncode}")
+    return Sample(**json.loads(output.splitlines()[-1]))
+
+
+def _moments(path: Path) -> list[float]:
+    return [json.loads(line)["at"] for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _drawing(runs: Sequence[Run], seconds: float) -> str:
+    panels = [
+        plot.Panel(
+            f"limit {rate:,} per second",
+            [plot.Line(run.name, _sliding(run, seconds)) for run in runs if run.rate == rate and run.wire],
+        )
+        for rate in sorted({run.rate for run in runs})
+    ]
+    return plot.draw("Messages written in each sliding second, as a share of the account's limit", panels, seconds)
+
+
+def _sliding(run: Run, seconds: float) -> list[tuple[float, float]]:
+    """What the second before each moment holds, every half second."""
+    first = run.wire[0]
+    moments = [0.5 * n for n in range(2, int(seconds * 2) + 1)]
+    counts = [bisect_right(run.wire, first + at) - bisect_right(run.wire, first + at - 1.0) for at in moments]
+    return [(at, count / run.rate) for at, count in zip(moments, counts, strict=True)]
+
+
+# --- in a process of its own ----------------------------------------------------------------------------------
+
+
+def fill(messages: str) -> None:
+    queue.setup()
+    from paceline.messaging import accounts
+
+    queue.fill(queue.campaign(), queue.senders(SENDERS), int(messages))
+    accounts.sync()
+
+
+def work(number: str, seconds: str) -> None:
+    """A dispatcher for so long, its wire log beside the others'."""
+    import django
+    import uvloop
+
+    django.setup()
+    from paceline.dispatcher.loop import Dispatcher
+    from paceline.dispatcher.wirelog import WireLog
+
+    log = WireLog(Path(os.environ["PACELINE_DATA_DIR"]) / f"wire-{number}.jsonl")
+
+    async def run() -> None:
+        dispatcher = Dispatcher(wire_log=log)
+        asyncio.get_running_loop().call_later(float(seconds), dispatcher.stop)
+        await dispatcher.run()
+
+    sys.setswitchinterval(0.001)  # as the embedded dispatcher has it
+    wall, cpu = time.perf_counter(), time.process_time()
+    uvloop.run(run())
+    harness.report(Sample(1, time.perf_counter() - wall, time.process_time() - cpu, harness.peak_mb()))
+
+
+if __name__ == "__main__":
+    {"fill": fill, "work": work}[sys.argv[1]](*sys.argv[2:])

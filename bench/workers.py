@@ -1,0 +1,102 @@
+"""What does a second Celery worker bring on one account without a limit? The same queue, sent by one and by two.
+
+The processes are those of `paceline up --workers`, on PostgreSQL and Redis. They share the machine's cores with both
+and with the carrier: with two cores there is no room for twice as much. `cores` says how many there were.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+from bench import dispatch, harness
+from bench.carrier import Carrier, carrier
+from bench.harness import Row, Sample
+
+MESSAGES, QUICK_MESSAGES = 30_000, 4_000
+LATENCY = 0.02
+REDIS = os.environ.get("PACELINE_TEST_REDIS_URL") or "redis://127.0.0.1:6379/9"
+BEGUN = 0.1
+"""Of the messages: what is sent before all workers have been woken does not count."""
+
+
+def rows(quick: bool) -> list[Row]:
+    """Nothing without PostgreSQL and Redis."""
+    server = harness.postgres()
+    if server is None or not dispatch._redis():
+        return []
+    many = QUICK_MESSAGES if quick else MESSAGES
+    with harness.scratch() as folder, dispatch._postgres_template(server, folder, many) as template:
+        variants = {
+            f"{count} worker{'s' * (count > 1)}": partial(_sent, server, template, many, count) for count in (2, 1)
+        }
+        return harness.medians(variants, 1 if quick else 3)
+
+
+def _sent(server: str, template: str, many: int, workers: int) -> Sample:
+    with (
+        harness.scratch() as folder,
+        harness.postgres_database(server, "workers", template) as url,
+        carrier(LATENCY) as there,
+    ):
+        environment = harness.installation(
+            folder,
+            url,
+            PACELINE_PROVIDERS=dispatch.provider(there.url),
+            PACELINE_BROKER_URL=REDIS,
+            PACELINE_INSTANCE=f"bench-{os.getpid()}",
+        )
+        with _running(folder, environment, workers):
+            begun_at, begun = _when(there, int(many * BEGUN)), there.taken()
+            cpu = sum(map(harness.cpu_seconds, _senders()))
+            ended_at, ended = _when(there, many), there.taken()
+            cpu = sum(map(harness.cpu_seconds, _senders())) - cpu
+            peak = max(map(harness.peak_mb, _senders()))
+    return Sample(ended - begun, ended_at - begun_at, cpu, peak, {"cores": len(os.sched_getaffinity(0))})
+
+
+@contextmanager
+def _running(folder: Path, environment: dict[str, str], workers: int) -> Iterator[None]:
+    """Beat, the chores' worker and so many that send."""
+    commands = [["beat"], ["worker", "--chores", "--concurrency", "1"], *[["worker", "--concurrency", "1"]] * workers]
+    running = []
+    with (folder / "said.log").open("ab") as said:
+        for command in commands:
+            program = [sys.executable, "-m", "paceline", *command]
+            whole = {**os.environ, **environment}
+            running.append(subprocess.Popen(program, env=whole, stdout=said, stderr=said, start_new_session=True))  # noqa: S603
+    try:
+        yield
+    finally:
+        for process in running:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _senders() -> list[int]:
+    """The processes that send: children of the workers that we have started."""
+    return [grandchild for child in _children(os.getpid()) for grandchild in _children(child)]
+
+
+def _children(pid: int) -> list[int]:
+    with suppress(OSError):
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
+def _when(there: Carrier, many: int) -> float:
+    """The moment at which the carrier has so many."""
+    give_up_at = time.monotonic() + harness.CHILD_SECONDS
+    while there.taken() < many:
+        if time.monotonic() > give_up_at:
+            raise RuntimeError("The workers do not send")
+        time.sleep(0.02)
+    return time.monotonic()
