@@ -89,6 +89,18 @@ def test_what_a_dead_dispatcher_left_is_found(line, clock, moves):
     assert text.status == Status.QUEUED
 
 
+def test_what_a_clock_that_was_put_back_would_keep(line, clock):
+    """Leased, it goes back; on the wire, it is uncertain: both within seconds, not after the hour that was put back."""
+    queued(line.senders.get(), 2)
+    leases = outbox.claim(line.pk, clock)
+    outbox.gate(leases[:1], clock)
+
+    clock.at -= 3600
+    Chores(clock).round()
+
+    assert sorted(TextMessage.objects.values_list("status", flat=True)) == [Status.QUEUED, Status.UNCERTAIN]
+
+
 def test_no_final_word_is_found_too(line, clock):
     """Texts that were accepted days ago and never reported on become unconfirmed."""
     campaign = launched(1)

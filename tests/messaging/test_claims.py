@@ -125,7 +125,7 @@ def test_a_slow_sender_wastes_no_account_slot(clock):
     assert distances(found) == {0.103}
 
 
-@pytest.mark.parametrize("count", [3, 31], ids=["a long text", "1,000 emoji"])
+@pytest.mark.parametrize("count", [2, 5, 31], ids=["two segments", "a long text", "1,000 emoji"])
 def test_a_limit_in_segments_costs_segments(clock, caplog, count):
     """Where the limit counts segments, a text uses as many slots; a limit in messages on the way counts 1."""
     line = account(mps=30)

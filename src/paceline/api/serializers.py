@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
 from rest_framework import serializers
 
+from paceline.messaging import accounts
 from paceline.messaging.models import Sender
-from paceline.sms import errors, templates
+from paceline.sms import errors, pacing, templates
 from paceline.sms.numbers import may_be_national, normalize
 
 from .errors import TooLarge
@@ -219,6 +221,37 @@ class SecondsField(serializers.Field):
         return float(data)
 
 
+class RateField(serializers.Field):
+    """Units per second, as a number or as text such as "20/min"."""
+
+    default_error_messages = {
+        "type": 'mps is messages per second over all senders, 0.001 to 10000, such as 3, "0.5/s" or "20/min".'
+    }
+
+    def to_internal_value(self, data: Any) -> float:
+        try:
+            rate = pacing.per_second(data)
+        except ValueError:
+            self.fail("type")
+        if not 0.001 <= rate <= 10_000:
+            self.fail("type")
+        return rate
+
+
+class MoneyField(serializers.Field):
+    """An amount, exactly as written."""
+
+    default_error_messages = {
+        "type": 'spend_cap is what all of it may cost, as text such as "12.50", with four places at the most.'
+    }
+
+    def to_internal_value(self, data: Any) -> Decimal:
+        try:
+            return accounts.money(data)
+        except ValueError:
+            self.fail("type")
+
+
 # --- the request ----------------------------------------------------------------------------------------------
 
 
@@ -232,6 +265,8 @@ class BulkMessage(serializers.Serializer):
     message_string = TextField()
     batch_size = CountField(required=False)
     delay_period = SecondsField(required=False)
+    mps = RateField(required=False)
+    spend_cap = MoneyField(required=False)
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         unknown = _unknown(data, self.fields)

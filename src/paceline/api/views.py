@@ -75,6 +75,8 @@ class MessageView(ApiView):
                     sender=values["sender"],
                     batch_size=values.get("batch_size"),
                     delay_period=values.get("delay_period", 0.0),
+                    mps=values.get("mps"),
+                    spend_cap=values.get("spend_cap"),
                 )
                 campaigns.launch(campaign)
         except campaigns.CampaignError as error:

@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
 
-from paceline.messaging import accounts
+from paceline.messaging import accounts, breaker, engine, installation
+from paceline.messaging.models import Account
 from paceline.sms.providers import Provider, local
 
 
@@ -24,11 +26,34 @@ class Environment:
 
 
 def environment(request: HttpRequest) -> dict[str, Any]:
-    """The context processor: `environment` in every template."""
+    """The context processor: `environment` and `alarms` in every template."""
+    return {"environment": _environment(), "alarms": SimpleLazyObject(lambda: alarms(request))}
+
+
+def _environment() -> Environment:
     try:
-        return {"environment": of(accounts.provider(accounts.DEFAULT))}
+        return of(accounts.provider(accounts.DEFAULT))
     except ImproperlyConfigured:
-        return {"environment": of(None)}
+        return of(None)
+
+
+def alarms(request: HttpRequest) -> list[str]:
+    """What keeps texts from leaving and is everybody's concern: a sentence each, for who is logged in."""
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        return []
+    why = installation.guard()
+    blocked = Account.objects.exclude(blocked="").order_by("pk")
+    resting = Account.objects.filter(blocked="", trouble_streak__gte=breaker.TRIP_AFTER).order_by("pk")
+    return [
+        *(
+            [f"Nothing is sent: {why}. On the server, paceline confirm shows what would happen and asks."]
+            if why
+            else ()
+        ),
+        *(f"Provider {each} is blocked: {each.blocked}. Mend it, then: paceline doctor --unblock" for each in blocked),
+        *(f"Provider {each} {breaker.in_words(each, engine.now())}. Nobody’s text is given up." for each in resting),
+    ]
 
 
 def of(provider: Provider | None) -> Environment:

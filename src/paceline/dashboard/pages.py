@@ -12,7 +12,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from paceline.messaging import campaigns, progress
+from paceline.messaging import campaigns, lanes, progress, reconcile
 from paceline.messaging.models import Campaign
 from paceline.messaging.progress import Progress
 from paceline.sms.errors import TemplateError
@@ -151,6 +151,7 @@ def campaign(found: Campaign) -> dict[str, Any]:
         "ends_at": _ends_at(account),
         "spoken": _spoken(account),
         "brakes": progress.brakes(found, account),
+        "own_limit": lanes.in_words(found),
         "problems": _problems(found) if found.state == State.DRAFT else [],
         "gauge": charts.gauge(account.rate, account.limit),
         "chart": charts.throughput(series, account.limit) if moving else "",
@@ -160,10 +161,12 @@ def campaign(found: Campaign) -> dict[str, Any]:
         "segments": segments(found.text),
         "has_fields": "{{" in found.text,
         "poll_seconds": _poll_seconds(account),
+        "asked_later": reconcile.asked_later(found) if account.counts.get(Status.UNCERTAIN) else 0,
         "can": {
             "launch": found.state == State.DRAFT,
             "pause": found.state == State.RUNNING,
             "resume": found.state == State.PAUSED,
+            "resend": bool(account.counts.get(Status.UNCERTAIN)) and found.state != State.CANCELLED,
             "cancel": found.state in (State.DRAFT, State.SCHEDULED, State.RUNNING, State.PAUSED),
         },
     }

@@ -15,5 +15,6 @@ urlpatterns = [
     path("campaigns/<int:pk>/pause/", views.pause, name="campaign-pause"),
     path("campaigns/<int:pk>/resume/", views.resume, name="campaign-resume"),
     path("campaigns/<int:pk>/cancel/", views.cancel, name="campaign-cancel"),
+    path("campaigns/<int:pk>/resend/", views.resend, name="campaign-resend"),
     path("campaigns/<int:pk>/pace/", views.set_pace, name="campaign-pace"),
 ]

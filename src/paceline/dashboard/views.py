@@ -19,7 +19,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import HttpResponseClientRefresh
 
-from paceline.messaging import campaigns
+from paceline.messaging import campaigns, reconcile
 from paceline.messaging.models import Campaign
 
 from . import links, pages
@@ -109,9 +109,26 @@ cancel = button(campaigns.cancel, "Cancelled. Who had not been texted yet never 
 
 @require_POST
 @personal
+def resend(request: HttpRequest, pk: int) -> HttpResponse:
+    campaign = get_object_or_404(Campaign, pk=pk)
+    count = reconcile.resend(reconcile.uncertain(campaign).values_list("pk", flat=True))
+    messages.success(request, f"{count} {'text is' if count == 1 else 'texts are'} queued again.")
+    return redirect("campaign", pk)
+
+
+@require_POST
+@personal
 def set_pace(request: HttpRequest, pk: int) -> HttpResponse:
     campaign = get_object_or_404(Campaign, pk=pk)
     form = PaceForm(request.POST)
     if not form.is_valid():
         return render(request, "paceline/campaign.html", {"form": form, **pages.campaign(campaign)}, status=422)
-    return button(lambda campaign: campaigns.set_pace(campaign, **form.cleaned_data), PACE_CHANGED)(request, pk)
+    asked = form.cleaned_data
+
+    def change(campaign: Campaign) -> None:
+        limits = {"mps": asked["mps"], "spend_cap": asked["spend_cap"]}
+        if {"mps", "spend_cap"} & request.POST.keys():
+            campaigns.set_limits(campaign, **limits)
+        campaigns.set_pace(campaign, batch_size=asked["batch_size"], delay_period=asked["delay_period"])
+
+    return button(change, PACE_CHANGED)(request, pk)

@@ -179,7 +179,8 @@ class SenderAdmin(admin.ModelAdmin):
 
     def save_model(self, request: HttpRequest, sender: Sender, form: Any, change: bool) -> None:
         if change:
-            Sender.objects.filter(pk=sender.pk).update(daily_cap=sender.daily_cap)
+            if "daily_cap" in form.changed_data:
+                lanes.set_daily_cap(sender, sender.daily_cap, engine.now())
             lanes.set_rate(sender, sender.mps, engine.now())
             return
         added, _ = senders.add(sender.account, sender.number, mps=sender.mps, daily_cap=sender.daily_cap)

@@ -23,7 +23,9 @@ from paceline.sms.providers import Provider
 from . import accounts, databases
 
 SHAPE = 'PACELINE = {"PROVIDERS": {"default": {"BACKEND": "console"}}, "REGION": "US"}'
-KNOWN = frozenset({"PROVIDERS", "REGION", "WEBHOOK_URL", "APPLY_IN_WEBHOOK", "DATA_DIR"})
+KNOWN = frozenset(
+    {"PROVIDERS", "REGION", "WEBHOOK_URL", "APPLY_IN_WEBHOOK", "DATA_DIR", "INSTANCE", "SETTLE_SECONDS", "WIRE_LOG"}
+)
 SQLITE = f'DATABASES["default"]["OPTIONS"] = {databases.SQLITE_OPTIONS}'
 CANNOT_VERIFY = "cannot be verified"  # how providers without their secret begin their rejection
 ENGINES = ("sqlite", "postgresql", "mysql")
@@ -93,11 +95,19 @@ def _providers() -> Iterator[CheckMessage]:
         except ImproperlyConfigured as error:
             yield _unusable(where, entry, error)
             continue
-        for key in ("MPS", "SENDER_MPS"):
-            rate = entry.get(key)
-            if rate is not None and (not isinstance(rate, int | float) or isinstance(rate, bool) or rate <= 0):
-                hint = "It is messages per second, more than 0; leave it out for no limit."
-                yield Error(f"{where}[{key!r}] is no rate", hint, id="paceline.E008")
+        for key, hint in accounts.LIMITS.items():
+            try:
+                accounts.limits({key: entry.get(key)})
+            except ValueError:
+                what = {"MPS": "rate", "UNIT": "unit", "RECIPIENT_DAILY_CAP": "count"}.get(key, "amount")
+                yield Error(f"{where}[{key!r}] is no {what}", hint, id="paceline.E008")
+        try:
+            accounts.limits({"MPS": entry.get("SENDER_MPS")})
+        except ValueError:
+            yield Error(f"{where}['SENDER_MPS'] is no rate", accounts.LIMITS["MPS"], id="paceline.E008")
+        if entry.get("SPEND_CAP") is not None and entry.get("PRICE_PER_SEGMENT") is None:
+            hint = "Set PRICE_PER_SEGMENT to what a segment costs: the cap counts that."
+            yield Error(f"{where}['SPEND_CAP'] has no price to count with", hint, id="paceline.E010")
         if lacking := lacking_secret(provider):
             yield Warning(
                 f"{where} rejects all webhooks, reports and replies among them: it has no secret to verify them with",

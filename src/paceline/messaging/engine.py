@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -11,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import OperationalError, connection, models, transaction
+from django.db.models.expressions import RawSQL
 
 log = logging.getLogger("paceline.engine")
 
@@ -146,6 +148,65 @@ def many(sql: str, rows: Sequence[Sequence[Any]]) -> int:
     with connection.cursor() as cursor:
         cursor.executemany(sql, rows)
         return int(cursor.rowcount)
+
+
+def update_each(
+    table: str,
+    columns: dict[str, str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    assign: str = "",
+    params: Sequence[Any] = (),
+    match: dict[str, str] | None = None,
+    where: str = "",
+) -> int:
+    """Updates rows by id, each with values of its own, in one batch; answers how many have changed.
+
+    `assign` (with `params`) is set in all of them. A row is (id, a value for each of `columns`, one for each of
+    `match`); {column: its type on PostgreSQL}. Only what has the values of `match` and is `where` changes.
+    """
+    if not rows:
+        return 0
+    match, also, only = match or {}, [assign] if assign else [], [where] if where else []
+    if connection.vendor != "postgresql":
+        marks = ", ".join([*also, *(f"{column} = %s" for column in columns)])
+        held = " AND ".join(["id = %s", *(f"{column} = %s" for column in match), *only])
+        last = 1 + len(columns)
+        filled = [(*params, *row[1:last], row[0], *row[last:]) for row in rows]
+        return many(f"UPDATE {table} SET {marks} WHERE {held}", filled)
+    types = {"id": "bigint", **columns, **match}
+    arrays = ", ".join(f"%s::{kind}[]" for kind in types.values())
+    names = ", ".join(f"{column}_" for column in types)
+    marks = ", ".join([*also, *(f"{column} = {column}_" for column in columns)])
+    held = " AND ".join(["id = id_", *(f"{column} = {column}_" for column in match), *only])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {table} SET {marks} FROM unnest({arrays}) AS v({names}) WHERE {held}",
+            [*params, *(list(values) for values in zip(*rows, strict=True))],
+        )
+        return int(cursor.rowcount)
+
+
+def one_of(column: str, values: Sequence[Any]) -> tuple[str, list[Any]]:
+    """A condition, and its parameters: the column has one of these values. Costs the same however many there are."""
+    if connection.vendor == "postgresql":
+        return f"{column} = ANY(%s)", [list(values)]
+    if connection.vendor == "sqlite":
+        return f"{column} IN (SELECT value FROM json_each(%s))", [json.dumps(list(values))]
+    return f"{column} IN ({', '.join(['%s'] * len(values)) or 'NULL'})", list(values)
+
+
+def among(model: type[models.Model], field: str, values: Sequence[Any]) -> RawSQL:
+    """`one_of` as a filter for a queryset of `model`."""
+    quote = connection.ops.quote_name
+    column = f"{quote(model._meta.db_table)}.{quote(model._meta.get_field(field).column)}"
+    sql, params = one_of(column, values)
+    return RawSQL(sql, params, output_field=models.BooleanField())  # noqa: S611 names of our own tables
+
+
+def aside(column: str) -> str:
+    """A column in a condition that is to be no reason for using an index: the row is known by its id."""
+    return f"+{column}" if connection.vendor == "sqlite" else column
 
 
 def insert(table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:

@@ -24,16 +24,21 @@ def look_up(message: TextMessage) -> TextMessage:
     provider = accounts.provider(message.sender.account.alias)
     if not provider.capabilities.lookup:
         raise errors.Unavailable(f"{provider.name} has no look-up; only its reports tell what became of a message")
-    sought = Lookup(
+    asked = sought(message)
+    answer = texts.transport().ask(provider.build_lookup(asked))
+    if found := provider.read_lookup(answer, asked):
+        reports.take_in(message, found)
+        message.refresh_from_db()
+    return message
+
+
+def sought(message: TextMessage) -> Lookup:
+    """What a provider is told of the message that it is asked about."""
+    return Lookup(
         reference=message.reference,
         number=message.to,
         sender=message.frm,
         text=message.text,
         provider_id=message.provider_id,
-        submitted_at=message.submitted_at,
+        submitted_at=message.submitted_at or 0.0,
     )
-    answer = texts.transport().ask(provider.build_lookup(sought))
-    if found := provider.read_lookup(answer, sought):
-        reports.take_in(message, found)
-        message.refresh_from_db()
-    return message

@@ -26,6 +26,7 @@ class Limit(models.Model):
     )
     unit = models.CharField(max_length=8, choices=Unit.choices, default=Unit.MESSAGE)
     next_free_at = models.FloatField(null=True, editable=False)
+    recent = models.JSONField(default=list, editable=False)  # in segments: [[slot, segments]] of the last window
     backoff_until = models.FloatField(default=0, editable=False)
     blocked = models.TextField(blank=True, help_text="why nothing leaves here until a person acts; empty means open")
 
@@ -269,8 +270,9 @@ SIMPLE = {
 class Installation(models.Model):
     """Whose database this is: one row. `stopped` says why nothing may be sent until a person confirms."""
 
-    name = models.CharField(max_length=120, blank=True)
-    epoch = models.PositiveBigIntegerField(default=0)  # one more with each dispatcher that starts
+    database = models.CharField(max_length=32, default=new_reference)  # the same in all copies of this database
+    name = models.CharField(max_length=120, blank=True)  # PACELINE_INSTANCE of who may send from it
+    epoch = models.PositiveBigIntegerField(default=0)  # rises with each dispatcher that starts
     stopped = models.TextField(blank=True)
     stopped_at = models.DateTimeField(null=True)
 

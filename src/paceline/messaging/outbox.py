@@ -6,12 +6,14 @@ and outside this module. The rules are in docs/architecture.md, "The life of a m
 
 from __future__ import annotations
 
+import heapq
 import logging
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Q
 from django.utils import timezone
@@ -20,7 +22,7 @@ from paceline.sms import errors, failpoints, pacing, segments
 from paceline.sms.messages import Accepted, Message, new_reference
 from paceline.sms.status import Status
 
-from . import engine, lanes, senders, signals, suppressions
+from . import breaker, caps, engine, installation, lanes, senders, signals, suppressions
 from .clock import Clock
 from .models import Campaign, Contact, Sender, TextMessage
 
@@ -29,10 +31,14 @@ log = logging.getLogger("paceline.outbox")
 CLAIM_MOST = engine.CHUNK
 GATE_AHEAD_SECONDS = 0.050
 SUBMIT_LEASE_SECONDS = 45.0  # connect and total time-outs of the transport (5 s + 30 s) and a margin
+CLOCKS_APART_SECONDS = 0.5  # this machine's clock from the database's, at the most
 TRIES_MOST = 12  # about six minutes of back-off
 PRIORITY_DIRECT = 10
 
 TABLE = TextMessage._meta.db_table
+
+owner = ""
+"""How the attempts of this process begin, when its dispatcher runs on a data folder: what it left is its own."""
 
 
 class Missed(errors.PacelineError):
@@ -120,14 +126,16 @@ def reserve(message: TextMessage, clock: Clock, *, lead: float = 0.0) -> Lease |
     queue, gets another slot. Answers the moment to ask again (epoch seconds) when none is free within 500 ms.
     Raises `Taken`, or the `ProviderError` that says why nothing may leave this lane; then nothing has changed.
     """
+    installation.require()
     attempt = (ALONE + new_reference())[:32]
     with engine.write():
+        account = lanes.lock_account(senders=message.sender_id)
         now = clock.sync()
-        opened = lanes.open_lane(message, now)
+        opened = lanes.open_lane(message, account, now)
         if opened is None:
             return now + ASK_AGAIN_SECONDS
         lead = min(lead, lanes.LEAD_MOST_SECONDS)
-        slot_at = pacing.slot(now + lead, [line.free_at for line in opened])
+        slot_at = pacing.slot(now + lead, [line.earliest(message.segments) for line in opened])
         ahead = lead + pacing.LOOKAHEAD_SECONDS
         if slot_at > now + ahead:
             return slot_at - ahead
@@ -179,47 +187,52 @@ _STILL_MINE = "WHERE id = %s AND (status = 'queued' OR (status = 'leased' AND at
 # --- claim ----------------------------------------------------------------------------------------------------
 
 
-def claim(account_id: int, clock: Clock, *, lead: float = 0.0, only_direct: bool = False) -> list[Lease]:
+def claim(
+    account_id: int, clock: Clock, *, lead: float = 0.0, only_direct: bool = False, most: int | None = None
+) -> list[Lease]:
     """Leases the account's due messages, each with a slot reserved on every limit that it passes.
 
-    In slot order over all lanes, at most `CLAIM_MOST` and nothing beyond now + 500 ms; by priority first, between
-    campaigns of one priority by turn. `lead` seconds are what the caller needs from here to the wire; `only_direct`
-    leaves campaigns alone.
+    In slot order over all lanes, at most `CLAIM_MOST` (or `most`) and nothing beyond now + 500 ms; by priority first,
+    between campaigns of one priority by turn. `lead` seconds are what the caller needs from here to the wire;
+    `only_direct` leaves campaigns alone.
     """
-    attempt = new_reference()
+    if installation.guard():
+        return []
+    most = min(CLAIM_MOST, most or CLAIM_MOST)
+    attempt = (owner + new_reference())[:32]
     with engine.write():
+        row = lanes.lock_account(pk=account_id)
         now = clock.sync() + min(lead, lanes.LEAD_MOST_SECONDS)
         horizon = now + pacing.LOOKAHEAD_SECONDS
-        account, senders = lanes.open_timelines(account_id, now, horizon, CLAIM_MOST)
-        waiting = _waiting(senders, now, [] if only_direct else _running())
-        leases = []
-        ready = [lane for lane in senders if waiting[lane.limit.pk]]
-        while account and ready and len(leases) < CLAIM_MOST:
-            slot_at = pacing.slot(now, [account.free_at])
-            free = [lane for lane in ready if lane.free_at <= slot_at]
-            if free:  # the account is what limits: by priority, then who has waited longest
-                lane = min(free, key=lambda lane: (waiting[lane.limit.pk][-1].priority, lane.free_at))
-            else:
-                lane = min(ready, key=lambda lane: lane.free_at)
-                slot_at = lane.free_at
+        account, senders = lanes.open_timelines(row, now, horizon, most)
+        campaigns = {} if only_direct or not senders else lanes.open_campaigns(now, horizon, most)
+        ready = _Ready(_waiting(senders, now, campaigns))
+        leases: list[Lease] = []
+        while account and ready and len(leases) < min(most, account.most):
+            base = pacing.slot(now, [account.free_at])
+            offer, lane = ready.pop(base)
+            message = offer.queue.messages[-1]
+            slot_at = max(offer.slot_at, account.earliest(message.segments))
             if slot_at > horizon:
                 break
-            message = waiting[lane.limit.pk].pop()
-            lane.take(slot_at, message.segments)
+            if account.segments_left is not None and message.segments > account.segments_left:
+                break  # its money of the day is used up
             account.take(slot_at, message.segments)
-            lane.limit.turn = message.campaign_id or lane.limit.turn
-            leases.append(Lease(message.id, attempt, slot_at, lane.limit.pk))
-            if not waiting[lane.limit.pk] or lane.taken >= lane.most:
-                ready.remove(lane)
+            lane.take(offer.queue, slot_at)
+            leases.append(Lease(message.id, attempt, slot_at, lane.timeline.limit.pk))
+            ready.put(lane)
         if not leases:
             return []
         with signals.watched(lease.id for lease in leases):
-            leased = engine.many(
-                f"UPDATE {TABLE} SET status = 'leased', attempt = %s, slot_at = %s, lease_until = %s"
-                " WHERE id = %s AND status = 'queued'",
-                [(attempt, lease.slot_at, lease.slot_at + pacing.LATE_TOLERANCE_SECONDS, lease.id) for lease in leases],
+            leased = engine.update_each(
+                TABLE,
+                {"slot_at": "float8", "lease_until": "float8"},
+                [(lease.id, lease.slot_at, lease.slot_at + pacing.LATE_TOLERANCE_SECONDS) for lease in leases],
+                assign="status = 'leased', attempt = %s",
+                params=(attempt,),
+                where="status = 'queued'",
             )
-        lanes.save([account, *senders])
+        lanes.save([account, *senders, *(line for line in campaigns.values() if line)])
         if leased != len(leases):  # somebody moved a row between our read and our write: its slot is void
             ours = set(TextMessage.objects.filter(status=Status.LEASED, attempt=attempt).values_list("pk", flat=True))
             leases = [lease for lease in leases if lease.id in ours]
@@ -235,19 +248,117 @@ class _Waiting:
     campaign_id: int | None
 
 
-def _running() -> list[int]:
-    return list(Campaign.objects.filter(state=Campaign.State.RUNNING).order_by("pk").values_list("pk", flat=True))
+@dataclass(slots=True)
+class _Queue:
+    """Messages of one lane that wait for the same limits, the first one last; `ranks` are their places on the lane."""
+
+    campaign: lanes.Timeline | None  # the campaign's own limit
+    messages: list[_Waiting] = field(default_factory=list)
+    ranks: list[int] = field(default_factory=list)
 
 
-def _waiting(senders: Sequence[lanes.Timeline], now: float, running: Sequence[int]) -> dict[int, list[_Waiting]]:
-    """Per sender, the queued messages that a claim may take, the first one last.
+class _Offer(NamedTuple):
+    slot_at: float
+    priority: int
+    rank: int
+    queue: _Queue
+
+
+@dataclass(slots=True, eq=False)
+class _Lane:
+    """A lane and what waits on it: one queue of all that only the lane limits, and one for each limited campaign.
+
+    So a campaign that may not send yet holds up nobody behind it, and takes its own place as soon as it may.
+    """
+
+    timeline: lanes.Timeline
+    sender: Sender
+    queues: list[_Queue]
+
+    def offer(self, base: float) -> _Offer:
+        """What leaves here next, and when: not before `base`."""
+        return min(
+            _Offer(self._slot(base, queue), queue.messages[-1].priority, queue.ranks[-1], queue)
+            for queue in self.queues
+        )
+
+    def _slot(self, base: float, queue: _Queue) -> float:
+        segments = queue.messages[-1].segments
+        slot_at = max(base, self.timeline.earliest(segments))
+        return slot_at if queue.campaign is None else max(slot_at, queue.campaign.earliest(segments))
+
+    @property
+    def is_plain(self) -> bool:
+        """True when nothing but the lane's own limit decides what leaves here next."""
+        return len(self.queues) == 1 and self.queues[0].campaign is None
+
+    def take(self, queue: _Queue, slot_at: float) -> None:
+        message = queue.messages.pop()
+        queue.ranks.pop()
+        self.timeline.take(slot_at, message.segments)
+        self.sender.turn = message.campaign_id or self.sender.turn
+        if queue.campaign is not None:
+            queue.campaign.take(slot_at, message.segments)
+        if self.timeline.taken >= self.timeline.most:
+            self.queues = []
+        elif not queue.messages:
+            self.queues.remove(queue)
+
+
+class _Ready:
+    """The lanes that have something to send, in slot order: a step costs the same however many they are.
+
+    Where the account is what limits, many are free at once: then by priority, then who has waited longest. A lane with
+    a limited campaign is asked at each step, since others move that limit too.
+    """
+
+    def __init__(self, lanes_: Sequence[_Lane]) -> None:
+        self._later: list[tuple[float, int, float, int, _Lane, _Offer]] = []  # by their slots
+        self._free: list[tuple[int, float, int, _Lane, _Offer]] = []  # their slot has come
+        self._mixed: list[_Lane] = []
+        for lane in lanes_:
+            self.put(lane)
+
+    def __bool__(self) -> bool:
+        return bool(self._later or self._free or self._mixed)
+
+    def put(self, lane: _Lane) -> None:
+        if not lane.queues:
+            return
+        if not lane.is_plain:
+            self._mixed.append(lane)
+            return
+        offer = lane.offer(0.0)
+        key = (offer.slot_at, offer.priority, lane.timeline.free_at, lane.sender.pk)
+        heapq.heappush(self._later, (*key, lane, offer))
+
+    def pop(self, base: float) -> tuple[_Offer, _Lane]:
+        """Takes out the lane that is next when nothing can leave before `base`, which never moves back."""
+        while self._later and self._later[0][0] <= base:
+            heapq.heappush(self._free, heapq.heappop(self._later)[1:])
+        plain = (base, *self._free[0][:2]) if self._free else self._later[0][:3] if self._later else (math.inf, 0, 0.0)
+        if self._mixed:
+            offered = [(lane.offer(base), lane) for lane in self._mixed]
+            offer, lane = min(offered, key=lambda each: (*each[0][:2], each[1].timeline.free_at))
+            if (offer.slot_at, offer.priority, lane.timeline.free_at) <= plain:
+                self._mixed.remove(lane)
+                return offer, lane
+        lane, offer = heapq.heappop(self._free or self._later)[-2:]
+        return offer._replace(slot_at=max(base, offer.slot_at)), lane
+
+
+def _waiting(senders: Sequence[lanes.Timeline], now: float, campaigns: dict[int, lanes.Timeline | None]) -> list[_Lane]:
+    """The lanes with the queued messages that a claim may take.
 
     One index range per sender and running campaign, so that its cost does not grow with what is queued.
     """
     found: dict[int, list[_Waiting]] = defaultdict(list)
-    if not senders:
-        return found
-    ranges = [(lane.limit.pk, campaign, lane.most) for lane in senders for campaign in (None, *running)]
+    limits: dict[int | None, lanes.Timeline | None] = {None: None, **campaigns}
+    ranges = [
+        (lane.limit.pk, campaign, min(lane.most, limit.most) if limit else lane.most)
+        for lane in senders
+        for campaign, limit in limits.items()
+    ]
     for part in engine.chunks(ranges, 100):
         selects, params = [], []
         for number, (sender_id, campaign, most) in enumerate(part):
@@ -260,9 +371,26 @@ def _waiting(senders: Sequence[lanes.Timeline], now: float, running: Sequence[in
             params += [sender_id, now]
         for row in engine.rows(" UNION ALL ".join(selects), params):
             found[row[4]].append(_Waiting(*row[:4]))
-    for lane in senders:
-        found[lane.limit.pk] = _by_turn(found[lane.limit.pk], after=lane.limit.turn)[: lane.most][::-1]
-    return found
+    return [_lane(lane, found[lane.limit.pk], limits) for lane in senders]
+
+
+def _lane(timeline: lanes.Timeline, messages: list[_Waiting], limits: dict[int | None, lanes.Timeline | None]) -> _Lane:
+    """What waits on a lane, by its limits, each queue in the order of the lane."""
+    sender = timeline.limit
+    assert isinstance(sender, Sender)
+    queues: dict[int | None, _Queue] = {}
+    for rank, message in enumerate(_by_turn(messages, after=sender.turn)):
+        limit = limits[message.campaign_id]
+        key = message.campaign_id if limit else None
+        if key not in queues:
+            queues[key] = _Queue(limit)
+        if len(queues[key].messages) < timeline.most:
+            queues[key].messages.append(message)
+            queues[key].ranks.append(rank)
+    for queue in queues.values():
+        queue.messages.reverse()
+        queue.ranks.reverse()
+    return _Lane(timeline, sender, list(queues.values()))
 
 
 def _by_turn(messages: list[_Waiting], after: int) -> list[_Waiting]:
@@ -281,15 +409,30 @@ def _by_turn(messages: list[_Waiting], after: int) -> list[_Waiting]:
 # --- gate -----------------------------------------------------------------------------------------------------
 
 # rows instead of models: a gate's write transaction may be of 500 messages, and is to be short
-GATE_READS = ("pk", "attempt", "campaign_id", "sender_id", "reference", "frm", "to", "text", "expires_at", "report")
+GATE_READS = (
+    *(
+        "pk",
+        "status",
+        "attempt",
+        "campaign_id",
+        "contact_id",
+        "sender_id",
+        "reference",
+        "frm",
+        "to",
+        "text",
+        "segments",
+    ),
+    *("expires_at", "report", "submitted_at"),
+)
 
 
 def gate(leases: Sequence[Lease], clock: Clock, *, keep: bool = False) -> list[Submission]:
     """The last look before the wire, and the commit of `submitting`: what comes back may be written, once.
 
-    Passes what is still leased by this attempt, not suppressed, of a running campaign, not expired, under its
-    sender's daily cap. The rest goes where it belongs: back to the queue (with `keep` it stays leased to the
-    caller), suppressed, cancelled, expired.
+    Passes what is still leased by this attempt, not suppressed, of a running campaign, not expired, under the caps of
+    its sender, recipient, account and campaign. The rest goes where it belongs: back to the queue (with `keep` it
+    stays leased to the caller), suppressed, cancelled, expired.
     """
     failpoints.hit("before_gate")
     held = {lease.id: lease for lease in leases}
@@ -297,38 +440,65 @@ def gate(leases: Sequence[Lease], clock: Clock, *, keep: bool = False) -> list[S
     stopped: dict[Status, list[Lease]] = defaultdict(list)
     with engine.write(), signals.watched(held):
         now = clock.now()
-        # senders before messages, as a claim locks them; locked, since two gates may not both see room under a cap
-        rows = engine.locked(Sender.objects.filter(pk__in={lease.sender_id for lease in leases}).order_by("pk"))
-        senders_ = {sender.pk: sender for sender in rows}
-        leased = TextMessage.objects.filter(pk__in=list(held), status=Status.LEASED).order_by("pk")
-        rows = engine.locked(leased.values_list(*GATE_READS, named=True))
-        messages = [message for message in rows if message.attempt == held[message.pk].attempt]
-        campaigns = Campaign.objects.in_bulk({m.campaign_id for m in messages if m.campaign_id})
+        # accounts, senders, campaigns, messages: as a claim locks them, so that no two gates both see room under a cap
+        till = caps.Till({lease.sender_id for lease in leases}, now)
+        senders_ = _senders({lease.sender_id for lease in leases})
+        mine = TextMessage.objects.filter(engine.among(TextMessage, "id", list(held))).order_by("pk")
+        till.lock_campaigns(mine)
+        rows = engine.locked(mine.values_list(*GATE_READS, named=True))
+        messages = [row for row in rows if row.status == Status.LEASED and row.attempt == held[row.pk].attempt]
+        campaigns = till.campaigns({m.campaign_id for m in messages if m.campaign_id})
         suppressed = suppressions.among(m.to for m in messages)
+        till.look_up(messages, senders_)
         submits: Counter[int] = Counter()
+        reached: dict[int, caps.Reached] = {}
         for message in messages:
             lease, sender = held[message.pk], senders_[message.sender_id]
             end = _stop(message, campaigns.get(message.campaign_id), sender, message.to in suppressed, now)
             if end is None and sender.daily_cap is not None:
                 used = lanes.used_today(sender, now) + submits[sender.pk]
                 end = Status.QUEUED if used >= sender.daily_cap else None
+            if end is None and (cap := till.reached(message, sender)):
+                end, reached[message.pk] = Status.QUEUED, cap
             if end is not None:
                 stopped[end].append(lease)
                 continue
             submits[sender.pk] += 1
+            till.count(message, sender)
             passed.append(Submission(lease, _wire_message(message, now)))
         back = stopped.pop(Status.QUEUED, [])
         _move([] if keep else back, Status.QUEUED)
+        engine.many(
+            f"UPDATE {TABLE} SET not_before = %s, code = %s, reason = %s WHERE id = %s AND status = 'queued'",
+            [(cap.until, cap.code, cap.reason[:200], pk) for pk, cap in reached.items()],
+        )
         for status, ended in stopped.items():
             _move(ended, status)
-        engine.many(
-            f"UPDATE {TABLE} SET status = 'submitting', submitted_at = slot_at, lease_until = %s"
-            " WHERE id = %s AND attempt = %s AND status = 'leased'",
-            [(s.lease.slot_at + SUBMIT_LEASE_SECONDS, s.lease.id, s.lease.attempt) for s in passed],
-        )
-        lanes.count_submits(submits, now)
+        _submitting(passed)
+        lanes.count_submits({pk: n for pk, n in submits.items() if senders_[pk].daily_cap is not None}, now)
+        till.save()
     failpoints.hit("after_gate")
     return passed
+
+
+def _senders(ids: set[int]) -> dict[int, Sender]:
+    """The senders of a gate; those with a cap are locked, since two gates may not both see room under it."""
+    found: dict[int, Sender] = Sender.objects.in_bulk(ids)
+    if capped := [pk for pk, sender in found.items() if sender.daily_cap is not None]:
+        found |= {sender.pk: sender for sender in engine.locked(Sender.objects.filter(pk__in=capped).order_by("pk"))}
+    return found
+
+
+def _submitting(passed: Sequence[Submission]) -> None:
+    if not passed:
+        return
+    is_one, ids = engine.one_of("id", [s.lease.id for s in passed])
+    ours, attempts = engine.one_of("attempt", list({s.lease.attempt for s in passed}))
+    engine.many(
+        f"UPDATE {TABLE} SET status = 'submitting', submitted_at = slot_at, lease_until = slot_at + %s"
+        f" WHERE {is_one} AND {ours} AND {engine.aside('status')} = 'leased'",
+        [(SUBMIT_LEASE_SECONDS, *ids, *attempts)],
+    )
 
 
 def _stop(message: Any, campaign: Campaign | None, sender: Sender, suppressed: bool, now: float) -> Status | None:
@@ -361,8 +531,9 @@ def _wire_message(message: Any, now: float) -> Message:
 def _move(leases: Sequence[Lease], status: Status, *, was: str = "'leased'") -> None:
     """Moves what these attempts still hold to `status`; nothing of it was on the wire."""
     engine.many(
-        f"UPDATE {TABLE} SET status = %s, attempt = '', lease_until = NULL, submitted_at = NULL"
-        f" WHERE id = %s AND attempt = %s AND status IN ({was})",
+        # a submit of today that a lease still knows of (it should not) is not forgotten: the recipient's cap counts it
+        f"UPDATE {TABLE} SET submitted_at = CASE WHEN status = 'leased' THEN submitted_at END, status = %s,"
+        f" attempt = '', lease_until = NULL WHERE id = %s AND attempt = %s AND status IN ({was})",
         [(status.value, lease.id, lease.attempt) for lease in leases],
     )
 
@@ -388,10 +559,11 @@ def settle(outcomes: Sequence[Outcome], *, keep_until: float | None = None) -> N
     for outcome in outcomes:
         by_kind[_kind(outcome.result)].append(outcome)
     with engine.write(), signals.watched(outcome.lease.id for outcome in outcomes):
+        resting = breaker.note([_answer(o, kind) for kind in _KINDS_AND_UNCERTAIN for o in by_kind[kind]])
         _settle_accepted(by_kind[Accepted])
         _settle_uncertain(by_kind[errors.Uncertain])
         _settle_refused(by_kind[errors.Refused])
-        _settle_unavailable(by_kind[errors.Unavailable], keep_until)
+        _settle_unavailable(by_kind[errors.Unavailable], keep_until, resting)
         if keep_until is None:
             _move([o.lease for o in by_kind[Missed]], Status.QUEUED, was="'leased', 'submitting', 'uncertain'")
         else:
@@ -405,8 +577,8 @@ def settle(outcomes: Sequence[Outcome], *, keep_until: float | None = None) -> N
         for outcome in by_kind[errors.SenderProblem]:
             lanes.block(Sender(pk=outcome.lease.sender_id), _why(outcome))
         _requeue(by_kind[errors.SenderProblem] + by_kind[errors.AccountProblem], 0.0, keep_until)
-        for sender_id in {o.lease.sender_id for o in outcomes if _kind(o.result) not in (errors.Uncertain, Missed)}:
-            lanes.heard(sender_id, uncertain=False)
+        clear = [kind for kind in by_kind if kind not in (errors.Uncertain, Missed)]
+        lanes.heard(*{o.lease.sender_id for kind in clear for o in by_kind[kind]}, uncertain=False)
         for outcome in by_kind[errors.Uncertain]:
             lanes.heard(outcome.lease.sender_id, uncertain=True)
     failpoints.hit("after_settle")
@@ -428,11 +600,24 @@ def _kind(result: Accepted | errors.ProviderError | Missed) -> type:
     return next((kind for kind in _KINDS if isinstance(result, kind)), errors.Uncertain)
 
 
+_KINDS_AND_UNCERTAIN = (errors.Uncertain, *(kind for kind in _KINDS if kind is not Missed))
+
+
+def _answer(outcome: Outcome, kind: type) -> breaker.Answer:
+    """What an outcome says about its account."""
+    trouble = kind in (errors.Unavailable, errors.Uncertain)
+    why = _why(outcome) if trouble else ""
+    return breaker.Answer(outcome.lease.sender_id, trouble, outcome.lease.slot_at, outcome.at, why)
+
+
 def _why(outcome: Outcome) -> str:
     return str(outcome.result)[:200]
 
 
 def _settle_accepted(outcomes: Sequence[Outcome]) -> None:
+    plain = [o for o in outcomes if o.result.price is None and o.result.segments is None]  # type: ignore[union-attr]
+    if len(plain) == len(outcomes) and _settle_plain(plain):
+        return
     rows = []
     for outcome in outcomes:
         accepted = outcome.result
@@ -450,6 +635,23 @@ def _settle_accepted(outcomes: Sequence[Outcome]) -> None:
         " WHERE id = %s AND attempt = %s",
         rows,
     )
+
+
+def _settle_plain(outcomes: Sequence[Outcome]) -> bool:
+    """The usual case in a short statement: nothing but an id was said, and no report was quicker. False otherwise."""
+    if not outcomes:
+        return True
+    at = engine.moment(datetime.fromtimestamp(max(outcome.at for outcome in outcomes), UTC))
+    written = engine.update_each(
+        TABLE,
+        {"provider_id": "text"},
+        [(o.lease.id, o.result.provider_id[:64], o.lease.attempt) for o in outcomes],  # type: ignore[union-attr]
+        assign="status = 'accepted', code = '', reason = '', lease_until = NULL, accepted_at = %s",
+        params=(at,),
+        match={"attempt": "text"},
+        where="status = 'submitting'",
+    )
+    return written == len(outcomes)
 
 
 def _believable_segments(accepted: Accepted) -> int | None:
@@ -480,8 +682,13 @@ def _settle_refused(outcomes: Sequence[Outcome]) -> None:
         suppressions.add(number, suppressions.Reason.PROVIDER, "the provider refused a text: opted out")
 
 
-def _settle_unavailable(outcomes: Sequence[Outcome], keep_until: float | None) -> None:
-    """It never left: back with a growing delay, the account waits too; after `TRIES_MOST` it has failed."""
+def _settle_unavailable(outcomes: Sequence[Outcome], keep_until: float | None, resting: set[int]) -> None:
+    """It never left: back with a growing delay, the account waits too; after `TRIES_MOST` it has failed.
+
+    The accounts of the senders `resting` reach nobody: what they could not send keeps its tries, and waits with them.
+    """
+    _requeue([outcome for outcome in outcomes if outcome.lease.sender_id in resting], 0.0, keep_until)
+    outcomes = [outcome for outcome in outcomes if outcome.lease.sender_id not in resting]
     tries = dict(TextMessage.objects.filter(pk__in=[o.lease.id for o in outcomes]).values_list("pk", "tries"))
     for outcome in outcomes:
         tried = tries.get(outcome.lease.id, 0) + 1
@@ -515,15 +722,20 @@ def _code(outcome: Outcome) -> str:
 # --- recovery -------------------------------------------------------------------------------------------------
 
 
-def recover(now: float, *, everything: bool = False) -> tuple[int, int]:
+def recover(now: float, *, everything: bool = False, mine: str = "") -> tuple[int, int]:
     """What a dead dispatcher left: `leased` goes back to the queue, `submitting` becomes uncertain, never queued.
 
-    By time; `everything` is for the start of a dispatcher that knows itself to be the only one: then at once, except
-    what a `send_text` holds in another process. What came back to a sender that has been removed meanwhile follows
-    its contact. Answers (requeued, uncertain).
+    By time; a lease longer than any that is made is of a clock that was put back, and over too. At once what `mine`
+    holds, an `owner` that runs nowhere else, for the start of a dispatcher that is alone on its data folder.
+    `everything` is for one that knows itself to be the only one on the database: all of it, except what a `send_text`
+    holds in another process. What came back to a sender that has been removed meanwhile follows its contact. Answers
+    (requeued, uncertain).
     """
     senders.rehome()
-    over = Q(lease_until__lt=now)
+    longest = 2 * SUBMIT_LEASE_SECONDS
+    over = Q(lease_until__lt=now) | Q(lease_until__gt=now + longest)
+    if mine:
+        over |= Q(attempt__startswith=mine)
     if everything:
         over |= ~Q(attempt__startswith=ALONE)
     left = TextMessage.objects.filter(over, status__in=[Status.LEASED, Status.SUBMITTING]).order_by("pk")
@@ -532,9 +744,9 @@ def recover(now: float, *, everything: bool = False) -> tuple[int, int]:
         with engine.write(), signals.watched(left.values_list("pk", flat=True)[: engine.CHUNK]):
             # what another transaction holds is being gated or settled at this moment: it is not left, or not yet
             held = list(engine.locked(left, skip=True).values_list("pk", flat=True)[: engine.CHUNK])
-            mine = TextMessage.objects.filter(pk__in=held)
-            requeued += mine.filter(status=Status.LEASED).update(status=Status.QUEUED, attempt="", lease_until=None)
-            uncertain += mine.filter(status=Status.SUBMITTING).update(
+            these = TextMessage.objects.filter(pk__in=held)
+            requeued += these.filter(status=Status.LEASED).update(status=Status.QUEUED, attempt="", lease_until=None)
+            uncertain += these.filter(status=Status.SUBMITTING).update(
                 status=Status.UNCERTAIN,
                 lease_until=None,
                 reason="the dispatcher stopped between the gate and the answer",
@@ -544,6 +756,19 @@ def recover(now: float, *, everything: bool = False) -> tuple[int, int]:
     if requeued or uncertain:
         log.info("Recovered: %s requeued, %s uncertain", requeued, uncertain)
     return requeued, uncertain
+
+
+def check_lease(longest_seconds: float) -> None:
+    """Raises `ValueError` when a submit may take so long that its lease could end, and its message be given up, before.
+
+    On each side a clock may be off, so the lease outlasts the transport's `longest_seconds` by twice that.
+    """
+    least = longest_seconds + 2 * CLOCKS_APART_SECONDS
+    if least > SUBMIT_LEASE_SECONDS:
+        raise ValueError(
+            f"A submit may take {longest_seconds:g} s by the transport's time-outs, and its lease is over after "
+            f"{SUBMIT_LEASE_SECONDS:g} s: shorten the time-outs, or make SUBMIT_LEASE_SECONDS {least:g} or more"
+        )
 
 
 def is_idle() -> bool:

@@ -13,7 +13,7 @@ from django.db.models.functions import Floor
 from paceline.sms import pacing
 from paceline.sms.status import HANDOVERS, RANK, UNFINISHED, Status
 
-from . import engine, lanes
+from . import caps, engine, lanes
 from .models import Account, Campaign, Sender, TextMessage
 
 RATE_WINDOW_SECONDS = 10.0
@@ -28,6 +28,7 @@ class SenderShare:
     submitted: int
     waiting: int
     limit: float | None  # messages per second that hold now
+    unit: str  # what its limit counts: message or segment
     learned: float  # the share of its rate that the provider's 429s have left, 1.0 = all
     blocked: str
 
@@ -47,6 +48,11 @@ class Progress:
     limit: float | None
     eta_seconds: float | None
     senders: list[SenderShare]
+    own_limit: float | None  # of the campaign itself, in its unit per second
+    unit: str
+    spent: str  # money, as the accounts' prices per segment count it
+    spend_cap: str | None
+    blocked: str  # why it was paused by itself
     started_at: datetime | None
     finished_at: datetime | None
 
@@ -89,12 +95,13 @@ def of(campaign: Campaign) -> Progress:
             submitted=submitted.get(sender.pk, 0),
             waiting=waiting.get(sender.pk, 0),
             limit=lanes.rate(sender, now),
+            unit=sender.unit,
             learned=round(lanes.learned(sender, now), 3),
             blocked=sender.blocked or sender.account.blocked,
         )
         for sender in lanes_used
     ]
-    limit = _together(lanes_used, now)
+    limit = _least(_together(lanes_used, now), campaign.mps)
     recent = mine.filter(submitted_at__gt=now - RATE_WINDOW_SECONDS, submitted_at__lte=now).count()
     total_waiting = sum(waiting.values()) + unwritten
     return Progress(
@@ -109,9 +116,24 @@ def of(campaign: Campaign) -> Progress:
         limit=limit,
         eta_seconds=_eta(campaign, shares, total_waiting, limit),
         senders=shares,
+        **_limits(campaign),
         started_at=campaign.started_at,
         finished_at=campaign.finished_at,
     )
+
+
+def _limits(campaign: Campaign) -> dict[str, Any]:
+    return {
+        "own_limit": campaign.mps,
+        "unit": campaign.unit,
+        "spent": f"{campaign.spent:f}",
+        "spend_cap": None if campaign.spend_cap is None else f"{campaign.spend_cap:f}",
+        "blocked": campaign.blocked,
+    }
+
+
+def _least(*limits: float | None) -> float | None:
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _together(senders: Iterable[Sender], now: float) -> float | None:
@@ -122,8 +144,7 @@ def _together(senders: Iterable[Sender], now: float) -> float | None:
     total = 0.0
     for account, rates in by_account.items():
         known = [rate for rate in rates if rate is not None]
-        ceilings = [account.mps] if len(known) < len(rates) else [account.mps, sum(known)]
-        least = min((ceiling for ceiling in ceilings if ceiling is not None), default=None)
+        least = _least(account.mps, None if len(known) < len(rates) else sum(known))
         if least is None:
             return None
         total += least
@@ -175,6 +196,7 @@ def _ended(campaign: Campaign, counts: dict[str, int]) -> Progress:
         limit=None,
         eta_seconds=None,
         senders=[],
+        **_limits(campaign),
         started_at=campaign.started_at,
         finished_at=campaign.finished_at,
     )
@@ -197,7 +219,8 @@ def next_tranche_at(campaign: Campaign) -> float | None:
     if campaign.state != Campaign.State.RUNNING or not campaign.batch_size or campaign.tranche_left:
         return None
     mine = TextMessage.objects.filter(campaign=campaign)
-    if mine.filter(status__in=[Status.QUEUED, Status.LEASED]).exists() or not mine.filter(status=Status.HELD).exists():
+    waiting = mine.filter(status__in=[Status.QUEUED, Status.LEASED]).exclude(code=caps.RECIPIENT)
+    if waiting.exists() or not mine.filter(status=Status.HELD).exists():
         return None
     last = mine.aggregate(last=Max("submitted_at"))["last"]
     return None if last is None else float(last + campaign.delay_period)
@@ -206,13 +229,16 @@ def next_tranche_at(campaign: Campaign) -> float | None:
 def brakes(campaign: Campaign, progress: Progress) -> list[str]:
     """What holds a running campaign back at this moment: a sentence each, the weightiest first, for people."""
     if campaign.state == Campaign.State.PAUSED:
-        return ["It is paused: nothing leaves until somebody resumes it."]
+        return [
+            f"{campaign.blocked}." if campaign.blocked else "It is paused: nothing leaves until somebody resumes it."
+        ]
     if campaign.state != Campaign.State.RUNNING or not progress.waiting:
         return []
     now = engine.now()
     shares = {share.number: share for share in progress.senders}
     said = [f"{number} is blocked: {share.blocked}" for number, share in shares.items() if share.blocked]
-    for sender in Sender.objects.filter(number__in=shares).select_related("account").order_by("pk"):
+    lanes_used = Sender.objects.filter(number__in=shares).select_related("account").order_by("pk")
+    for sender in lanes_used:
         rest = max(sender.backoff_until, sender.account.backoff_until) - now
         if sender.daily_cap is not None and lanes.used_today(sender, now) >= sender.daily_cap:
             said.append(f"{sender} has sent its {sender.daily_cap} of today; it goes on at midnight UTC.")
@@ -221,6 +247,14 @@ def brakes(campaign: Campaign, progress: Progress) -> list[str]:
         elif shares[sender.number].learned < 1:
             percent = round(shares[sender.number].learned * 100)
             said.append(f"{sender} goes at {percent} % of its rate, since the provider found it too fast; it recovers.")
+    for account in {sender.account for sender in lanes_used}:
+        left = caps.segments_left(account, now)
+        if left == 0:
+            said.append(f"{caps.no_money(account)}.")
+    if capped := campaign.messages.filter(status=Status.QUEUED, code=caps.RECIPIENT).count():
+        said.append(
+            f"{capped} recipients have had all texts of today that one number may get; they go on at midnight UTC."
+        )
     if campaign.fanned_out and sum(share.waiting for share in progress.senders) < progress.waiting:
         said.append("Some recipients have no sender: add one with `paceline sender add NUMBER`.")
     opens_at = next_tranche_at(campaign)
@@ -229,6 +263,8 @@ def brakes(campaign: Campaign, progress: Progress) -> list[str]:
         said.append(f"The next {campaign.batch_size} leave in {in_words(opens_at - now)}: tranches are {delay} apart.")
     if said:
         return said
+    if campaign.mps and campaign.mps == progress.limit and progress.rate >= 0.8 * campaign.mps:
+        return [f"It runs at its own limit: {lanes.in_words(campaign)}."]
     if progress.limit and progress.rate >= 0.8 * progress.limit:
         count = len(progress.senders)
         return [f"It runs at its limit: {count} sender{'s' * (count != 1)} may send {progress.limit:.3g} a second."]

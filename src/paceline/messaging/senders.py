@@ -91,7 +91,9 @@ def add(
     if not created:
         if (sender.mps, sender.unit) != (mps, unit or sender.unit):
             lanes.set_rate(sender, mps, engine.now(), unit=unit)
-        Sender.objects.filter(pk=sender.pk).update(daily_cap=daily_cap, removed_at=None, blocked="", uncertain_streak=0)
+        if sender.daily_cap != daily_cap:
+            lanes.set_daily_cap(sender, daily_cap, engine.now())
+        Sender.objects.filter(pk=sender.pk).update(removed_at=None, blocked="", uncertain_streak=0)
         sender.refresh_from_db()
     _rehome(Q(sender=None))
     return sender, created

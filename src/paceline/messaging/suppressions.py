@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from . import engine
 from .models import Suppression
 
 Reason = Suppression.Reason
@@ -11,7 +12,10 @@ Reason = Suppression.Reason
 
 def among(numbers: Iterable[str]) -> set[str]:
     """Those of `numbers` that are suppressed."""
-    return set(Suppression.objects.filter(number__in=list(numbers)).values_list("number", flat=True))
+    sought = list(numbers)
+    if not sought:
+        return set()
+    return set(Suppression.objects.filter(engine.among(Suppression, "number", sought)).values_list("number", flat=True))
 
 
 def add(number: str, reason: Suppression.Reason = Reason.MANUAL, evidence: str = "") -> bool:

@@ -149,9 +149,8 @@ def _refuse_inside_a_transaction() -> None:
 
 def _account(alias: str) -> Account:
     """The account's row; written to only when the settings have changed."""
-    entry = accounts.configured().get(alias, {})
     account = Account.objects.filter(alias=alias).first()
-    if account is None or account.mps != entry.get("MPS"):
+    if account is None or not accounts.is_in_line(account):
         return accounts.get(alias)
     return account
 

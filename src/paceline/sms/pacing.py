@@ -7,6 +7,7 @@ pushes each of those limits on by its own interval.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 LATE_TOLERANCE_SECONDS = 0.030
@@ -30,6 +31,21 @@ def interval(rate: float | None) -> float:
     if rate <= 0:
         raise ValueError("A rate is more than 0 per second; to stop a sender, remove it")
     return WINDOW_SECONDS / rate
+
+
+PER_SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "m": 60.0, "min": 60.0, "minute": 60.0}
+
+
+def per_second(spelled: float | str) -> float:
+    """A rate as people write it, in units per second: 3, "3", "0.5/s", "20/min". Raises `ValueError`."""
+    amount, _, per = str(spelled).partition("/")
+    try:
+        rate = float(amount) / PER_SECONDS[per.strip().lower() or "s"]
+    except (KeyError, ValueError):
+        rate = math.nan
+    if isinstance(spelled, bool) or not 0 < rate < math.inf:
+        raise ValueError(f"{spelled!r} is no rate: write 3 or 0.5/s for units a second, 20/min for units a minute")
+    return rate
 
 
 def slot(now: float, free_at: Iterable[float]) -> float:

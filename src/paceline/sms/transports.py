@@ -82,6 +82,11 @@ class AsyncTransport:
         self._heads: dict[tuple[object, ...], Prepared] = {}
         self._closed = False
 
+    @property
+    def longest_seconds(self) -> float:
+        """What a submit can take at the most, from its beginning to its end."""
+        return self._connect_seconds + self._total_seconds
+
     async def __aenter__(self) -> AsyncTransport:
         return self
 

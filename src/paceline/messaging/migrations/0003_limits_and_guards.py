@@ -3,6 +3,13 @@
 import django.core.validators
 from django.db import migrations, models
 
+import paceline.sms.messages
+
+
+def name_the_database(apps, schema_editor):
+    """Before anything is copied: a copy is known by this row's id."""
+    apps.get_model("paceline", "Installation").objects.using(schema_editor.connection.alias).create(pk=1)
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -14,6 +21,7 @@ class Migration(migrations.Migration):
             name="Installation",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("database", models.CharField(default=paceline.sms.messages.new_reference, max_length=32)),
                 ("name", models.CharField(blank=True, max_length=120)),
                 ("epoch", models.PositiveBigIntegerField(default=0)),
                 ("stopped", models.TextField(blank=True)),
@@ -116,6 +124,21 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddField(
+            model_name="account",
+            name="recent",
+            field=models.JSONField(default=list, editable=False),
+        ),
+        migrations.AddField(
+            model_name="campaign",
+            name="recent",
+            field=models.JSONField(default=list, editable=False),
+        ),
+        migrations.AddField(
+            model_name="sender",
+            name="recent",
+            field=models.JSONField(default=list, editable=False),
+        ),
+        migrations.AddField(
             model_name="textmessage",
             name="look_up_at",
             field=models.FloatField(editable=False, null=True),
@@ -125,4 +148,5 @@ class Migration(migrations.Migration):
             name="look_ups",
             field=models.PositiveSmallIntegerField(db_default=0, default=0, editable=False),
         ),
+        migrations.RunPython(name_the_database, migrations.RunPython.noop),
     ]

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from .common import UNSAFE, WRONG_USAGE, as_json, fail, installed, say
-from .values import NAME, Amount, Count, InFile, Text, readable
+from .values import NAME, PER, Amount, Count, InFile, Money, Rate, Text, readable
 from .values import sender as as_sender
 from .watching import duration, in_words, progress_bar
 
@@ -47,6 +47,9 @@ def campaign() -> None:
 @click.option("--from", "frm", help="One sender for all; default: each contact's own.")
 @click.option("--batch-size", type=Count(), help="Recipients per tranche; default: all at once.")
 @click.option("--delay-period", default=0.0, type=DELAY, help="Seconds from a tranche's last submit to the next.")
+@click.option("--mps", type=Rate(), help="At most so many a second, or as 20/min, over all senders; default: no limit.")
+@PER
+@click.option("--spend-cap", type=Money(), help="What all of it may cost; default: no cap.")
 @click.option("--at", "at", help="Start then: an ISO date with its zone, 2026-12-01T09:00+00:00.")
 @click.option("--launch", "launch_now", is_flag=True, help="Launch it at once.")
 @as_json
@@ -59,6 +62,9 @@ def create(
     frm: str | None,
     batch_size: int | None,
     delay_period: float,
+    mps: float | None,
+    per: str | None,
+    spend_cap: Any,
     at: str | None,
     launch_now: bool,
     as_json: bool,
@@ -82,6 +88,9 @@ def create(
         sender=as_sender(frm) if frm else None,
         batch_size=batch_size,
         delay_period=delay_period,
+        mps=mps,
+        unit=per or "message",
+        spend_cap=None if spend_cap == "none" else spend_cap,
         scheduled_at=_moment(at),
     )
     problems = campaigns.check(made)
@@ -228,10 +237,15 @@ def show(campaign_id: str | None, as_json: bool) -> None:
         return
     account = progress.of(_get(campaign_id))
     lines = [in_words(account)]
+    if account.blocked:
+        lines.append(f"  paused by itself: {account.blocked}")
+    if account.spend_cap:
+        lines.append(f"  spent {account.spent} of {account.spend_cap}")
     lines += [f"  {status:<12} {count:>8}" for status, count in account.counts.items()]
     lines += [
         f"  {each.number:<16} {each.submitted:>7} submitted {each.waiting:>7} waiting  "
         + ("no limit" if each.limit is None else f"limit {each.limit:g}/s")
+        + ("  (learned)" if each.learned < 1 else "")
         + (f"  blocked: {each.blocked}" if each.blocked else "")
         for each in account.senders
     ]
@@ -283,24 +297,52 @@ def cancel(campaign_id: str, as_json: bool) -> None:
 @ID
 @click.option("--batch-size", type=BatchSize(), help="Recipients per tranche, or all; default: as it is.")
 @click.option("--delay-period", type=DELAY, help="Seconds from a tranche's last submit to the next; default: as it is.")
+@click.option("--mps", type=Rate(none=True), help="At most so many a second, or as 20/min, or none; default: as it is.")
+@PER
+@click.option("--spend-cap", type=Money(), help="What all of it may cost, or none; default: as it is.")
 @as_json
 @installed
-def pace(campaign_id: str, batch_size: int | str | None, delay_period: float | None, as_json: bool) -> None:
-    """Changes the tranches while it runs, from the next one on."""
-    from paceline.messaging import campaigns
+def pace(
+    campaign_id: str,
+    batch_size: int | str | None,
+    delay_period: float | None,
+    mps: float | str | None,
+    per: str | None,
+    spend_cap: Any,
+    as_json: bool,
+) -> None:
+    """Changes the tranches while it runs, from the next one on, and its own limits, at once."""
+    from paceline.messaging import campaigns, lanes
 
-    if batch_size is None and delay_period is None:
-        fail("Say what to change: --batch-size, --delay-period or both", WRONG_USAGE)
+    tranches, limits = (batch_size, delay_period), (mps, per, spend_cap)
+    if not any(value is not None for value in (*tranches, *limits)):
+        fail("Say what to change: --batch-size, --delay-period, --mps, --per, --spend-cap", WRONG_USAGE)
     found = _get(campaign_id)
-    if batch_size is None:
-        batch_size = found.batch_size
-    found = campaigns.set_pace(
-        found,
-        batch_size=None if batch_size == "all" else batch_size,
-        delay_period=found.delay_period if delay_period is None else delay_period,
-    )
-    tranche = f"{found.batch_size} at a time, {found.delay_period:g} s apart" if found.batch_size else "all at once"
-    say(_value(found), as_json, f"Campaign {found.pk} releases {tranche}")
+    said = []
+    if tranches != (None, None):
+        if batch_size is None:
+            batch_size = found.batch_size
+        found = campaigns.set_pace(
+            found,
+            batch_size=None if batch_size == "all" else batch_size,
+            delay_period=found.delay_period if delay_period is None else delay_period,
+        )
+        tranche = f"{found.batch_size} at a time, {found.delay_period:g} s apart" if found.batch_size else "all at once"
+        said.append(f"Campaign {found.pk} releases {tranche}")
+    if limits != (None, None, None):
+        found = campaigns.set_limits(
+            found,
+            mps=_given(mps, found.mps),
+            unit=per,
+            spend_cap=_given(spend_cap, found.spend_cap),
+        )
+        cap = "" if found.spend_cap is None else f", and may cost {found.spend_cap:f}"
+        said.append(f"Campaign {found.pk} has a limit of its own: {lanes.in_words(found)}{cap}")
+    say(_value(found), as_json, said)
+
+
+def _given(new: Any, before: Any) -> Any:
+    return None if new == "none" else before if new is None else new
 
 
 def _get(campaign_id: str) -> Any:

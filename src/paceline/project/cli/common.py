@@ -128,7 +128,7 @@ def django() -> None:
         why = error.strerror or error
         fail(f"The data folder {folder} cannot be used ({why}); set PACELINE_DATA_DIR to a folder of your own")
     _set_up()
-    _migrate(folder)
+    migrate(folder)
 
 
 def _set_up() -> None:
@@ -162,7 +162,7 @@ def _is_provider(entry: Any) -> bool:
     return isinstance(entry, str) or (isinstance(entry, dict) and bool({"BACKEND", "URL"} & entry.keys()))
 
 
-def _migrate(folder: Path) -> None:
+def migrate(folder: Path) -> None:
     """Brings the tables up to date; quick when they are."""
     from django.core.management import call_command
     from django.db import connection

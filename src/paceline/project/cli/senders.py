@@ -7,10 +7,10 @@ from typing import Any
 import click
 
 from .common import WRONG_USAGE, as_json, fail, installed, say
-from .values import Amount, Count
+from .values import PER, Count, Rate
 from .values import sender as as_sender
 
-MPS = Amount(0.001, 10000)
+MPS = Rate()
 
 
 class DailyCap(Count):
@@ -29,16 +29,19 @@ def sender() -> None:
 
 @sender.command()
 @click.argument("number")
-@click.option("--mps", type=MPS, help="Messages per second; default 1, or what it has.")
+@click.option("--mps", type=MPS, help="Units per second, or as 20/min; default 1, or what it has.")
+@PER
 @click.option("--daily-cap", type=DailyCap(), help="Submits per day (UTC); default none, or what it has.")
 @click.option("--account", default="default", show_default=True, help="The provider's alias in the settings.")
 @as_json
 @installed
-def add(number: str, mps: float | None, daily_cap: int | str | None, account: str, as_json: bool) -> None:
+def add(
+    number: str, mps: float | None, per: str | None, daily_cap: int | str | None, account: str, as_json: bool
+) -> None:
     """Adds NUMBER, or changes it. One that was removed or blocked is opened again."""
     from django.conf import settings
 
-    from paceline.messaging import accounts, senders
+    from paceline.messaging import accounts, lanes, senders
     from paceline.sms.errors import InvalidNumber
 
     try:
@@ -54,8 +57,10 @@ def add(number: str, mps: float | None, daily_cap: int | str | None, account: st
         mps = before.mps if before else 1.0
     if daily_cap is None and before:
         daily_cap = before.daily_cap
-    added, created = senders.add(through, number, mps=mps, daily_cap=None if daily_cap == "none" else daily_cap)
-    say(_value(added), as_json, f"{added} {'added' if created else 'is open'} at {_rate(mps)} on {account}")
+    cap = None if daily_cap == "none" else daily_cap
+    added, created = senders.add(through, number, mps=mps, unit=per, daily_cap=cap)
+    said = f"{added} {'added' if created else 'is open'} at {lanes.in_words(added)} on {account}"
+    say(_value(added), as_json, said)
 
 
 @sender.command("list")
@@ -65,15 +70,17 @@ def list_(as_json: bool) -> None:
     """Shows the senders with their limits and contacts."""
     from django.db.models import Count
 
-    from paceline.messaging import senders
+    from paceline.messaging import engine, lanes, senders
 
-    found = [_value(each) | {"contacts": each.loads} for each in senders.everyone().annotate(loads=Count("contacts"))]
+    everyone = list(senders.everyone().annotate(loads=Count("contacts")))
+    found = [_value(each) | {"contacts": each.loads} for each in everyone]
+    now = engine.now()
     lines = [
-        f"{each['number']:<16} {_rate(each['mps']):<14} {each['contacts']:>7} contacts  {each['account']}"
+        f"{each['number']:<16} {lanes.in_words(sender, now):<14} {each['contacts']:>7} contacts  {each['account']}"
         + (f"  at most {each['daily_cap']} a day" if each["daily_cap"] else "")
         + ("  removed" if each["removed"] else "")
         + (f"  blocked: {each['blocked']}" if each["blocked"] else "")
-        for each in found
+        for sender, each in zip(everyone, found, strict=True)
     ]
     say(found, as_json, lines or "No senders yet; add one with: paceline sender add NUMBER")
 
@@ -81,19 +88,20 @@ def list_(as_json: bool) -> None:
 @sender.command()
 @click.argument("number")
 @click.argument("mps", type=MPS)
+@PER
 @as_json
 @installed
-def limit(number: str, mps: float, as_json: bool) -> None:
-    """Changes the pace of NUMBER to MPS messages a second.
+def limit(number: str, mps: float, per: str | None, as_json: bool) -> None:
+    """Changes the pace of NUMBER to MPS units a second (or as 20/min).
 
     It takes effect within a second, and campaigns go on.
     """
     from paceline.messaging import engine, lanes
 
     found = as_sender(number)
-    lanes.set_rate(found, mps, engine.now())
+    lanes.set_rate(found, mps, engine.now(), unit=per)
     found.refresh_from_db()
-    say(_value(found), as_json, f"{found} goes at {_rate(mps)} from its next slot on")
+    say(_value(found), as_json, f"{found} goes at {lanes.in_words(found)} from its next slot on")
 
 
 @sender.command()
@@ -116,15 +124,15 @@ def remove(number: str, as_json: bool) -> None:
 
 
 def _value(sender: Any) -> dict[str, Any]:
+    from paceline.messaging import engine, lanes
+
     return {
         "number": sender.number,
         "account": sender.account.alias,
         "mps": sender.mps,
+        "unit": sender.unit,
+        "learned": round(lanes.learned(sender, engine.now()), 3),
         "daily_cap": sender.daily_cap,
         "blocked": sender.blocked or sender.account.blocked,
         "removed": sender.removed_at is not None,
     }
-
-
-def _rate(mps: float | None) -> str:
-    return "no limit" if mps is None else f"{mps:g} a second"

@@ -114,8 +114,10 @@ def _usual_sender(to: str) -> Any:
 
 def _must_be_open(sender: Any) -> None:
     """Ends the command while nothing is queued that could not leave."""
-    from paceline.messaging import accounts
+    from paceline.messaging import accounts, installation
 
+    if why := installation.guard():
+        fail(f"Nothing was sent: {why}. {installation.NEXT}", UNSAFE)
     accounts.provider(sender.account.alias)
     for what, why in ((f"Provider {sender.account}", sender.account.blocked), (f"Sender {sender}", sender.blocked)):
         if why:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 import click
 
-from paceline.sms import numbers
+from paceline.sms import numbers, pacing
 from paceline.sms.errors import InvalidNumber
 
 from .common import WRONG_USAGE, fail
@@ -29,6 +30,46 @@ class Amount(click.FloatRange):
         if not math.isfinite(amount):
             self.fail(f"{value!r} is not a number", param, ctx)
         return super().convert(amount, param, ctx)
+
+
+class Rate(Amount):
+    """Units per second: 3, 0.5/s, or per minute: 20/min. With `none` also that word, for no limit."""
+
+    name = "rate"
+
+    def __init__(self, *, none: bool = False) -> None:
+        super().__init__(0.001, 10000)
+        self.none = none
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if self.none and value == "none":
+            return "none"
+        if isinstance(value, str) and "/" in value:
+            try:
+                value = pacing.per_second(value)
+            except ValueError as error:
+                self.fail(str(error), param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Money(click.ParamType):
+    """An amount with up to four places; with the word none for no cap."""
+
+    name = "amount or none"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "none" or isinstance(value, Decimal):
+            return value
+        try:
+            amount = Decimal(value)
+            if amount.is_finite() and 0 < amount < 10**6 and amount == round(amount, 4):
+                return amount
+        except InvalidOperation:
+            pass
+        self.fail(f"{value!r} is no amount of money: write 12.50, with four places at the most", param, ctx)
+
+
+PER = click.option("--per", type=click.Choice(["message", "segment"]), help="What --mps counts; default: as it is.")
 
 
 class Count(click.IntRange):
