@@ -15,7 +15,7 @@ from paceline.messaging import outbox
 from paceline.messaging.models import TextMessage
 
 
-def send_it_again(now: float, *, everything: bool = False) -> tuple[int, int]:
+def send_it_again(now: float, *, everything: bool = False, mine: str = "") -> tuple[int, int]:
     """The mutant: a rescue that takes `submitting` for not sent."""
     TextMessage.objects.filter(status__in=["leased", "submitting"]).update(status="queued", attempt="")
     return 0, 0

@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 
 from django.db.models import Q
 
-from paceline.messaging import campaigns, events, lanes, outbox
+from paceline.messaging import campaigns, events, installation, lanes, outbox
 from paceline.messaging.clock import Clock
 from paceline.messaging.models import Event, Sender, TextMessage
+from paceline.messaging.reconcile import Reconciler
 from paceline.sms.status import Status
 
+ASK_EVERY_SECONDS = 0.5  # with at most 20 look-ups on their way, so at most 40 a second
+CLOSE_SECONDS = 2.0
 EVERY_SECOND = 1.0
 EVERY_HOUR = 3600.0
 
@@ -29,17 +32,30 @@ class Chores:
 
     clock: Clock
     _due: dict[str, float] = field(default_factory=dict)
+    _stopped: str = ""
+    _reconciler: Reconciler = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._reconciler = Reconciler(self.clock)
+
+    def close(self) -> None:
+        """Waits a moment for the look-ups under way; whoever does the chores next asks again for the rest."""
+        self._reconciler.close(CLOSE_SECONDS)
 
     def round(self) -> Step:
         step = Step()
         now = self.clock.now()
         if self._is_time("recover", EVERY_SECOND):
-            outbox.recover(now)
-            campaigns.start_scheduled()
+            self._stopped = installation.guard()
+            outbox.recover(self.clock.sync())  # leases end by the database's clock
+            campaigns.reopen()
+            if not self._stopped:
+                campaigns.start_scheduled()
+        self._reconcile()
         if self._is_time("expire", EVERY_HOUR):
             outbox.expire_reports()
         step.more = events.apply_due(now) >= events.APPLY_MOST
-        for campaign in campaigns.due():
+        for campaign in [] if self._stopped else campaigns.due():  # of a copy, what is held stays held
             if campaigns.fan_out(campaign):
                 step.more = True
             if campaign.state == campaigns.State.RUNNING:
@@ -55,6 +71,14 @@ class Chores:
                     campaigns.finish(campaign)
         return step
 
+    def _reconcile(self) -> None:
+        if self._stopped:
+            return
+        if self._is_time("reconcile", ASK_EVERY_SECONDS):
+            self._reconciler.step()
+        else:
+            self._reconciler.take_in()
+
     def _is_time(self, chore: str, every: float) -> bool:
         now = self.clock.now()
         if abs(now - self._due.get(chore, 0.0)) < every:
@@ -68,6 +92,8 @@ def is_anything_due(now: float) -> bool:
 
     Looks at a message's stations in their order, so that one that moves on meanwhile is met at the next.
     """
+    if installation.guard():
+        return Event.objects.filter(next_try_at__lte=now).exists()
     if any(campaigns.is_due(campaign, now) for campaign in campaigns.due()):
         return True
     open_lanes = Sender.objects.filter(

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from paceline.messaging import accounts, outbox
+from paceline.messaging import accounts, engine, installation, outbox
 from paceline.sms.errors import PacelineError
 
 from .lock import alone
@@ -50,19 +50,31 @@ def run(
 
     `only_direct` sends texts of no campaign and does no chores: for a command that wants one text out.
 
-    Raises `AlreadyRunning`. At the start it requeues what is leased and marks what is submitting uncertain.
+    Raises `AlreadyRunning`. At the start it requeues what a dispatcher on this folder has left leased, and marks what
+    that was submitting uncertain; what others on the same database hold ends by time.
     """
-    with only_one(data_dir, patience_seconds):
+    with only_one(data_dir, patience_seconds), _in_its_own_name(installation.owner(data_dir)) as owner:
         accounts.sync()
-        outbox.recover(0.0, everything=True)
+        installation.begin(data_dir)
+        outbox.recover(engine.now(), mine=owner)
         log = WireLog(data_dir / WIRE_LOG)
         try:
-            _runner()(_main(Dispatcher(wire_log=log, only_direct=only_direct), until))
+            runner()(_main(Dispatcher(wire_log=log, only_direct=only_direct), until))
         finally:
             log.close()
 
 
-def _runner() -> Callable[..., None]:
+@contextlib.contextmanager
+def _in_its_own_name(owner: str) -> Iterator[str]:
+    before, outbox.owner = outbox.owner, owner
+    try:
+        yield owner
+    finally:
+        outbox.owner = before
+
+
+def runner() -> Callable[..., None]:
+    """What runs an event loop: uvloop, where it is."""
     try:
         import uvloop
     except ImportError:

@@ -10,13 +10,15 @@ import asyncio
 import heapq
 import logging
 import random
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from paceline.messaging import accounts, lanes, outbox
 from paceline.messaging.clock import Clock
@@ -39,12 +41,50 @@ SETTLE_MOST = 500
 CONNECTIONS = 1000
 BREATH_SECONDS = 0.003  # between two chunks, so that other writers get their turn
 DATABASE_RETRY_SECONDS = 0.5
+SETTLE_TRIES = 5  # of a result that cannot be written though the database answers; then its lease ends by time
+
+GATE_AHEAD_MOST_SECONDS = 0.2  # with the tolerance less than the 250 ms in which STOP and pause are obeyed
+CLAIM_LEAST = 10
+FULL_AGAIN_SECONDS = 0.005
 
 T = TypeVar("T")
 
 
+@dataclass(slots=True)
+class Reach:
+    """How much is claimed and gated at a time, and how far ahead of its slot? What this machine can keep up with.
+
+    Missed slots mean that the way from a claim to the wire takes longer than thought, for a busy machine or for locks
+    that others hold. Then less is taken at a time and further ahead, and bit by bit more again when all goes well.
+    """
+
+    lead: float = 0.0  # seconds from a claim to its first slot
+    gate_ahead: float = outbox.GATE_AHEAD_SECONDS
+    claim_most: int = outbox.CLAIM_MOST
+    _has_missed: bool = False
+
+    def missed(self) -> None:
+        self.lead = min(lanes.LEAD_MOST_SECONDS, max(0.01, self.lead * 1.5))
+        self._has_missed = True
+
+    def claimed(self) -> None:
+        """After each claim that found something: draws the lesson from what has happened since the one before."""
+        if self._has_missed:
+            self._has_missed = False
+            self.claim_most = max(CLAIM_LEAST, self.claim_most // 2)
+            self.gate_ahead = min(GATE_AHEAD_MOST_SECONDS, self.gate_ahead * 1.5)
+            return
+        self.lead *= 0.9
+        self.claim_most = min(outbox.CLAIM_MOST, self.claim_most + self.claim_most // 4 + 1)
+        self.gate_ahead = max(outbox.GATE_AHEAD_SECONDS, self.gate_ahead * 0.95)
+
+
 class Dispatcher:
-    """Sends what is due until told to stop, then drains. Clock, transport, sleep and randomness are given."""
+    """Sends what is due until told to stop, then drains. Clock, transport, sleep and randomness are given.
+
+    `serves` answers the ids of the accounts that it sends for, asked before each round of claims, on its database
+    thread; None is all. Without `chores` somebody else has to do them. Any number of dispatchers may share an account.
+    """
 
     def __init__(
         self,
@@ -56,6 +96,8 @@ class Dispatcher:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: random.Random | None = None,
         only_direct: bool = False,
+        serves: Callable[[], Collection[int]] | None = None,
+        chores: bool = True,
     ) -> None:
         self.clock = clock or Clock()
         self._transport = transport or AsyncTransport(connections=CONNECTIONS)
@@ -64,7 +106,9 @@ class Dispatcher:
         self._sleep = sleep
         self._rng = rng or random.Random()  # noqa: S311 jitter, not a secret
         self._only_direct = only_direct
-        self._lead = 0.0
+        self._serves = serves
+        self._chores = chores and not only_direct
+        self._reach = Reach()
         self._leases: list[tuple[float, int, Lease, Provider]] = []
         self._outcomes: list[Outcome] = []
         self._in_flight: set[asyncio.Task[None]] = set()
@@ -73,7 +117,19 @@ class Dispatcher:
         self._released = asyncio.Event()
         self._leased = asyncio.Event()
         self._settled = asyncio.Event()
+        self._finishing = False
+        self._drained = False
         self._stopping = asyncio.Event()
+
+    @property
+    def is_busy(self) -> bool:
+        """True while it holds a message: leased, on the wire, or with its result not yet written."""
+        return bool(self._leases or self._in_flight or self._outcomes)
+
+    def finish(self) -> None:
+        """Claims nothing more, sends what it has leased in its slots, and stops: no slot is wasted."""
+        self._finishing = True
+        self._released.set()
 
     def stop(self) -> None:
         """Claims nothing more; what is on the wire is waited for, what is only leased goes back."""
@@ -82,52 +138,77 @@ class Dispatcher:
             event.set()
 
     async def run(self) -> None:
-        """Runs until `stop`, and returns when everything is settled."""
-        async with self._transport:
-            settling = asyncio.create_task(self._settle_loop())
-            loops = [asyncio.create_task(work()) for work in (self._claim_loop, self._gate_loop, self._chore_loop)]
-            try:
-                await asyncio.gather(*loops)
-            finally:
-                self.stop()
-                for task in loops:
-                    task.cancel()
-                await asyncio.gather(*loops, return_exceptions=True)
-                await self._drain()
-                await settling
-        for thread in (self._lane_thread, self._chore_thread):
-            thread.submit(lambda: connection.close()).result()  # each thread has a connection of its own
-            thread.shutdown()
+        """Runs until `stop` or `finish`, and returns when everything is settled.
+
+        Raises `ValueError` when a submit may outlast its lease.
+        """
+        outbox.check_lease(self._transport.longest_seconds)
+        try:
+            async with self._transport:
+                settling = asyncio.create_task(self._settle_loop())
+                loops = [asyncio.create_task(work()) for work in (self._claim_loop, self._gate_loop, self._chore_loop)]
+                try:
+                    await asyncio.gather(*loops)
+                finally:
+                    self.stop()
+                    for task in loops:
+                        task.cancel()
+                    await asyncio.gather(*loops, return_exceptions=True)
+                    await self._drain()
+                    await settling
+        finally:
+            for thread in (self._lane_thread, self._chore_thread):
+                thread.submit(lambda: connection.close()).result()  # each thread has a connection of its own
+                thread.shutdown()
 
     async def _drain(self) -> None:
         leases = [lease for _, _, lease, _ in self._leases]
         self._leases.clear()
         if leases:
-            await self._on(self._lane_thread, outbox.give_back, leases)
+            try:
+                await self._on(self._lane_thread, outbox.give_back, leases)
+            except Exception as error:  # they go back by time
+                await self._has_failed("give back", error)
         if self._in_flight:
             await asyncio.wait(self._in_flight)
+        self._drained = True
         self._settled.set()
 
     # --- the four loops ---------------------------------------------------------------------------------------
 
     async def _claim_loop(self) -> None:
-        while not self._stopping.is_set():
+        while not (self._stopping.is_set() or self._finishing):
             self._released.clear()
+            is_full = False
             try:
                 for account_id, provider in await self._on(self._lane_thread, self._accounts):
-                    leases = await self._on(
-                        self._lane_thread,
-                        partial(outbox.claim, account_id, self.clock, lead=self._lead, only_direct=self._only_direct),
-                    )
+                    reach = self._reach
+                    claim = partial(outbox.claim, lead=reach.lead, only_direct=self._only_direct, most=reach.claim_most)
+                    leases = await self._on(self._lane_thread, claim, account_id, self.clock)
+                    is_full |= len(leases) == reach.claim_most
                     for lease in leases:
                         heapq.heappush(self._leases, (lease.slot_at, lease.id, lease, provider))
                     if leases:
                         self._leased.set()
                         self._keep(asyncio.create_task(self._transport.connect(provider, self._due(provider))))
-                        self._lead *= 0.9
-            except DatabaseError as error:
-                await self._database_is_away("claim", error)
-            await self._wait(self._released, CLAIM_EVERY_SECONDS)
+                        reach.claimed()
+            except Exception as error:  # what it has leased and nobody knows of goes back by time
+                await self._has_failed("claim", error)
+            if is_full:
+                await self._room()
+            elif not self._finishing:
+                await self._wait(self._released, CLAIM_EVERY_SECONDS)
+        while self._leases and not self._stopping.is_set():
+            await self._wait(self._stopping, SETTLE_EVERY_SECONDS)
+        self.stop()
+
+    async def _room(self) -> None:
+        """There is more to claim: as soon as there is room for it. Other accounts do not wait for a slow one."""
+        again_at = time.monotonic() + CLAIM_EVERY_SECONDS
+        while time.monotonic() < again_at and not (self._stopping.is_set() or self._finishing):
+            await self._sleep(FULL_AGAIN_SECONDS)
+            if len(self._leases) + len(self._in_flight) + self._reach.claim_most <= CONNECTIONS:
+                return
 
     def _due(self, provider: Provider) -> int:
         """How many submits wait for their slots."""
@@ -137,12 +218,23 @@ class Dispatcher:
         if outbox.is_idle():
             return []
         found = []
-        for account in Account.objects.filter(blocked="").order_by("pk"):
+        open_ = Account.objects.filter(blocked="")
+        if self._serves is not None:
+            open_ = open_.filter(pk__in=self._serves())
+        for account in open_.order_by("pk"):
+            if self._is_used_up(account):
+                continue
             try:
                 found.append((account.pk, self._provider(account.alias)))
             except ImproperlyConfigured as error:
                 lanes.block(account, str(error))
         return found
+
+    def _is_used_up(self, account: Account) -> bool:
+        """True when a claim would only take the locks to find that the account has no slot within its reach."""
+        now, free_at = self.clock.now() + self._reach.lead, account.next_free_at or 0.0
+        reach = pacing.LOOKAHEAD_SECONDS
+        return now + reach < free_at <= now + reach + lanes.LEAD_MOST_SECONDS  # later: a stepped clock, for the claim
 
     async def _gate_loop(self) -> None:
         while not self._stopping.is_set():
@@ -150,12 +242,16 @@ class Dispatcher:
             if not self._leases:
                 await self._leased.wait()
                 continue
-            early = self._leases[0][0] - outbox.GATE_AHEAD_SECONDS - self.clock.now()
+            early = self._leases[0][0] - self._reach.gate_ahead - self.clock.now()
+            if early > pacing.LOOKAHEAD_SECONDS + lanes.LEAD_MOST_SECONDS:  # the clock was stepped back since its claim
+                self._missed(heapq.heappop(self._leases)[2])
+                continue
             if early > 0:
                 await self._wait(self._leased, early)
                 continue
             batch: dict[int, tuple[Lease, Provider]] = {}
-            begins_by = self.clock.now() + outbox.GATE_AHEAD_SECONDS
+            ahead = time.monotonic() - self.clock.now()  # from here on a clock that is stepped moves no slot
+            begins_by = self.clock.now() + self._reach.gate_ahead
             while self._leases and self._leases[0][0] <= begins_by:
                 _, _, lease, provider = heapq.heappop(self._leases)
                 if pacing.is_late(self.clock.now(), lease.slot_at):
@@ -168,24 +264,25 @@ class Dispatcher:
                 passed = await self._on(
                     self._lane_thread, outbox.gate, [lease for lease, _ in batch.values()], self.clock
                 )
-            except DatabaseError as error:
-                # whether it committed is not known, so nothing is sent: the leases end by time
-                await self._database_is_away("gate", error)
+            except Exception as error:  # whether it committed is not known, so nothing is sent: the leases end by time
+                await self._has_failed("gate", error)
                 continue
             for submission in passed:
-                self._keep(asyncio.create_task(self._submit(submission, batch[submission.lease.id][1])))
+                due = submission.lease.slot_at + ahead
+                self._keep(asyncio.create_task(self._submit(submission, batch[submission.lease.id][1], due)))
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
 
-    async def _submit(self, submission: Submission, provider: Provider) -> None:
+    async def _submit(self, submission: Submission, provider: Provider, due: float) -> None:
+        """`due` is the slot on the monotonic clock."""
         lease = submission.lease
         try:
-            while (early := lease.slot_at - self.clock.now()) > 0:
+            while (early := due - time.monotonic()) > 0:
                 await self._sleep(early)
             result: Any = await self._transport.submit(
-                provider, submission.message, before_write=partial(self._before_write, submission)
+                provider, submission.message, before_write=partial(self._before_write, submission, due)
             )
         except Missed:
             self._missed(lease)
@@ -197,16 +294,15 @@ class Dispatcher:
             result = errors.Uncertain(f"unforeseen: {type(error).__name__}")
         self._settle(Outcome(lease, result, self.clock.now()))
 
-    def _before_write(self, submission: Submission) -> None:
+    def _before_write(self, submission: Submission, due: float) -> None:
         """The last line before the write: a missed slot is void, and nothing is written for it."""
-        now = self.clock.now()
-        if pacing.is_late(now, submission.lease.slot_at):
+        if pacing.is_late(time.monotonic(), due):
             raise Missed
-        self._wire_log.write(now, submission.message)
+        self._wire_log.write(self.clock.now(), submission.message)
 
     def _missed(self, lease: Lease) -> None:
         """The message goes back, and the next claims begin a little further ahead."""
-        self._lead = min(lanes.LEAD_MOST_SECONDS, max(0.01, self._lead * 1.5))
+        self._reach.missed()
         self._settle(Outcome(lease, Missed(), self.clock.now()))
 
     def _settle(self, outcome: Outcome) -> None:
@@ -214,36 +310,50 @@ class Dispatcher:
         self._settled.set()
 
     async def _settle_loop(self) -> None:
-        """Ends when the loop is stopping, nothing is in flight and everything is written."""
-        while not (self._stopping.is_set() and not self._in_flight and not self._outcomes):
+        """Ends when the loop is drained and everything is written: a gate that passes meanwhile is still heard of."""
+        alone = tries = 0
+        while not (self._drained and not self._outcomes):
             await self._wait(self._settled, IDLE_EVERY_SECONDS)
             self._settled.clear()
             if not self._outcomes:
                 continue
-            if len(self._outcomes) < SETTLE_MOST and not self._stopping.is_set():
+            if len(self._outcomes) < SETTLE_MOST and not (alone or self._stopping.is_set()):
                 await self._sleep(SETTLE_EVERY_SECONDS)
-            batch = self._outcomes[:SETTLE_MOST]
+            batch = self._outcomes[: 1 if alone else SETTLE_MOST]
             try:
                 await self._on(self._lane_thread, outbox.settle, batch)
-            except DatabaseError as error:  # kept in memory and written when the database is back
-                await self._database_is_away("settle", error)
+            except (OperationalError, InterfaceError) as error:  # kept in memory and written when the database is back
+                await self._has_failed("settle", error)
                 self._settled.set()
                 continue
+            except Exception as error:  # it may be one of them: from here on one by one
+                alone, tries = max(alone, len(batch)), tries + 1
+                await self._has_failed("settle", error)
+                self._settled.set()
+                if len(batch) > 1 or tries <= SETTLE_TRIES:
+                    continue
+                log.error("A result cannot be written; its message will be uncertain")
             del self._outcomes[: len(batch)]
+            alone, tries = max(0, alone - 1), 0
             if self._outcomes:
                 self._settled.set()
 
     async def _chore_loop(self) -> None:
         chores = Chores(self.clock)
-        while not (self._stopping.is_set() or self._only_direct):
+        synced = False
+        while self._chores and not self._stopping.is_set():
             try:
+                if not synced:  # leases end by the database's clock, also before the first claim
+                    await self._on(self._chore_thread, self.clock.sync)
+                    synced = True
                 step = await self._on(self._chore_thread, chores.round)
-            except DatabaseError as error:
-                await self._database_is_away("chores", error)
+            except Exception as error:
+                await self._has_failed("chores", error)
                 continue
             if step.released:
                 self._released.set()
             await self._sleep(BREATH_SECONDS if step.more else CHORES_EVERY_SECONDS)
+        await self._on(self._chore_thread, chores.close)
 
     # --- waiting ----------------------------------------------------------------------------------------------
 
@@ -256,8 +366,12 @@ class Dispatcher:
         except TimeoutError:
             return
 
-    async def _database_is_away(self, verb: str, error: DatabaseError) -> None:
-        log.error("%s: the database did not answer (%s); trying again", verb, type(error).__name__)
+    async def _has_failed(self, verb: str, error: Exception) -> None:
+        """Whatever it was, the loops go on: a message that is held at this moment is safe by its lease."""
+        if isinstance(error, DatabaseError):
+            log.error("%s: the database did not answer (%s); trying again", verb, type(error).__name__)
+        else:
+            log.error("%s failed in a way that nobody foresaw; trying again", verb, exc_info=error)
         for thread in (self._lane_thread, self._chore_thread):
             await self._on(thread, lambda: connection.close_if_unusable_or_obsolete())
         await self._sleep(DATABASE_RETRY_SECONDS * (0.5 + self._rng.random()))

@@ -16,7 +16,7 @@ from django.db import connection
 from django.utils import timezone
 
 from paceline.dispatcher import embedded
-from paceline.messaging import accounts, checks, engine, lanes, senders
+from paceline.messaging import accounts, breaker, checks, engine, installation, lanes, reconcile, senders
 from paceline.messaging.models import Account, Campaign, Event, Sender, TextMessage
 from paceline.project import secrets
 from paceline.sms import numbers
@@ -40,6 +40,7 @@ class Finding:
 def findings(data_dir: Path) -> Iterator[Finding]:
     """Looks at everything; a question that cannot be answered is a finding too."""
     questions: list[Callable[[Path], Iterator[Finding]]] = [
+        _installation,
         _folder,
         _database,
         _clock,
@@ -65,7 +66,14 @@ def unblock() -> Iterator[Finding]:
     ]
     for account in Account.objects.all():
         lanes.unblock(account)
+        breaker.reset(account)
     yield Finding("unblocked", True, ", ".join(blocked) or "nothing was blocked")
+
+
+def _installation(data_dir: Path) -> Iterator[Finding]:
+    why = installation.guard()
+    words = f"nothing is sent: {why}" if why else "this database may send"
+    yield Finding("installation", not why, words, "paceline confirm" if why else "")
 
 
 def _folder(data_dir: Path) -> Iterator[Finding]:
@@ -122,6 +130,9 @@ def _providers(data_dir: Path) -> Iterator[Finding]:
             f"is blocked: {account.blocked}",
             "mend it, then: paceline doctor --unblock",
         )
+    for account in Account.objects.filter(blocked="", trouble_streak__gte=breaker.TRIP_AFTER):
+        fix = "nothing, if the provider is down: it goes on by itself; else see its address and the network"
+        yield Finding(f"provider {account.alias}", False, breaker.in_words(account, engine.now()), fix)
 
 
 def _provider(alias: str) -> Iterator[Finding]:
@@ -169,14 +180,14 @@ def _dispatcher(data_dir: Path) -> Iterator[Finding]:
 
 
 def _messages(data_dir: Path) -> Iterator[Finding]:
-    uncertain = TextMessage.objects.filter(status=Status.UNCERTAIN).count()
-    yield Finding(
-        "uncertain",
-        True,
-        f"{uncertain} messages: the provider may or may not have taken them; a late report settles them"
-        if uncertain
-        else "none",
-    )
+    uncertain = reconcile.uncertain().count()
+    left = reconcile.left_to_people().count()
+    words = "none"
+    if uncertain:
+        words = f"{uncertain} messages: the provider may or may not have taken them; a late report settles them"
+    if left:
+        words += f"; {left} of them nobody is asked about any more: paceline uncertain list"
+    yield Finding("uncertain", True, words)
     old = timezone.now() - timedelta(minutes=10)
     stuck = Event.objects.filter(next_try_at__isnull=False, received_at__lt=old).count()
     yield Finding(

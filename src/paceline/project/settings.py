@@ -125,11 +125,19 @@ def _providers() -> dict[str, Any]:
     return {"default": {"BACKEND": "paceline.sms.providers.local.Console"}}
 
 
+# --- several workers ------------------------------------------------------------------------------------------
+
+PACELINE_BROKER_URL = env.str("PACELINE_BROKER_URL", default="")
+WIRE_LOG = env.str("PACELINE_WIRE_LOG", default="")
+
 PACELINE = {
     "PROVIDERS": _providers(),
     "REGION": env.str("PACELINE_REGION", default="US"),
     "WEBHOOK_URL": f"{PUBLIC_URL}/webhooks" if PUBLIC_URL else "",
     "DATA_DIR": DATA_DIR,
+    "SETTLE_SECONDS": env.float("PACELINE_SETTLE_SECONDS", default=900.0),
+    "INSTANCE": env.str("PACELINE_INSTANCE", default=""),
+    "WIRE_LOG": Path(WIRE_LOG).absolute() if WIRE_LOG else None,
     "APPLY_IN_WEBHOOK": False,  # the dispatcher applies reports; a webhook is answered the sooner
 }
 

@@ -16,6 +16,8 @@ COMMANDS = {
     "sandbox": "processes",
     "web": "processes",
     "dispatcher": "processes",
+    "worker": "processes",
+    "beat": "processes",
     "login-link": "processes",
     "doctor": "doctor",
     "segments": "texts",
@@ -24,10 +26,14 @@ COMMANDS = {
     "sender": "senders",
     "campaign": "campaigns",
     "optout": "optouts",
+    "uncertain": "uncertain",
+    "backup": "copies",
+    "restore": "copies",
+    "confirm": "copies",
     "key": "keys",
     "providers": "providers",
 }
-HIDDEN = {"web", "dispatcher"}
+HIDDEN = {"web", "dispatcher", "worker", "beat"}
 
 
 class Lazy(click.Group):

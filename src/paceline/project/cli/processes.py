@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,15 @@ def demo(file: Path | None, folder: Path, fresh: bool, headless: bool, as_json: 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+@click.option(
+    "--workers",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 64),
+    help="So many Celery workers and a beat instead of the one dispatcher; needs PACELINE_BROKER_URL.",
+)
 @installed
-def up(host: str, port: int) -> None:
+def up(host: str, port: int, workers: int) -> None:
     """Web server and dispatcher on one data folder, until Ctrl-C.
 
     The first Ctrl-C drains: what is on the wire finishes. The second stops at once.
@@ -81,17 +89,38 @@ def up(host: str, port: int) -> None:
         accounts.provider(alias)
     _must_be_ours(host)
     supervisor.port(port, insist=True)
+    if workers:
+        _must_have_a_broker()
     with embedded.only_one(folder, patience_seconds=5):
         pass  # nobody else dispatches here
     running = supervisor.Supervisor(folder, {"PACELINE_DATA_DIR": str(folder)})
     with supervisor.interruptible(), _stopped_with(running):
         running.start("web", "web", "--host", host, "--port", str(port))
-        running.start("dispatcher", "dispatcher")
+        if workers:
+            running.start("beat", "beat")
+            running.start("chores", "worker", "--chores", "--concurrency", "2")
+            for number in range(1, workers + 1):
+                running.start(f"worker-{number}", "worker", "--concurrency", "1")
+        else:
+            running.start("dispatcher", "dispatcher")
         running.wait(lambda: _listens(host, port), WEB_STARTS_SECONDS, "The web server")
         click.echo(f"Paceline is up: http://{host}:{port}  (Ctrl-C drains and stops; to log in: paceline login-link)")
         while True:
             running.look()
             time.sleep(0.2)
+
+
+def _must_have_a_broker() -> None:
+    """Ends the command unless several workers can share the database, and be woken."""
+    from django.conf import settings
+    from django.db import connection
+
+    if not settings.PACELINE_BROKER_URL:
+        fail("Workers are woken through a broker; set PACELINE_BROKER_URL to amqp://… or redis://…", WRONG_USAGE)
+    if connection.vendor == "sqlite":
+        fail("Workers share a database server; set DATABASE_URL to postgres://… or mysql://…", WRONG_USAGE)
+    if find_spec("celery") is None:
+        fail("Celery is not installed; it comes with the extra `scale`: pip install 'paceline[scale]'")
 
 
 @contextlib.contextmanager
@@ -159,6 +188,30 @@ def dispatcher() -> None:
     from paceline.dispatcher import embedded
 
     embedded.run(data_dir())
+
+
+@click.command(hidden=True)
+@click.option("--chores", is_flag=True, help="Everything periodic, and finding out who has to send; not the sending.")
+@click.option("--concurrency", default=0, type=click.IntRange(0, 64), help="How many at a time; 0: one per core.")
+def worker(chores: bool, concurrency: int) -> None:
+    """A Celery worker that sends, or one that does the chores."""
+    lifeline.tie()
+    django()
+    from paceline.messaging import installation
+    from paceline.project import celery
+
+    installation.begin(data_dir())
+    celery.work(celery.CHORES if chores else celery.DISPATCH, concurrency or os.cpu_count() or 1)
+
+
+@click.command(hidden=True)
+def beat() -> None:
+    """What wakes the workers, once a second."""
+    lifeline.tie()
+    django()
+    from paceline.project import celery
+
+    celery.beat()
 
 
 @click.command(
