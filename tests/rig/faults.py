@@ -3,7 +3,7 @@
     --seeds N        so many worlds, on all cores (300)
     --first N        from this seed on (1)
     --seed N         this one alone; with --trace also what happened in it
-    --mutant NAME    with this bug in the engine: how many seeds until it is found (--mutant all: each of them)
+    --mutant NAME…   with this bug in the engine: how many seeds until it is found ("all": each of them)
     --keep           writes failing seeds to tests/rig/seeds.txt, whose seeds are run before all others
     --json           the last line: {"seeds", "faults", "submits", "recipients", "broken", "seconds"}
 
@@ -84,7 +84,7 @@ def _find(job: tuple[str, int]) -> tuple[str, int, simulation.Result | None]:
 def main(arguments: list[str]) -> int:
     options = _options(arguments)
     if options.mutant:
-        return _mutants(sorted(mutants.MUTANTS) if options.mutant == "all" else [options.mutant], options)
+        return _mutants(sorted(mutants.MUTANTS) if "all" in options.mutant else options.mutant, options)
     if options.seed is not None:
         result = live(options.seed)
         if options.trace:
@@ -101,7 +101,7 @@ def _options(arguments: list[str]) -> Any:
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--trace", action="store_true")
-    parser.add_argument("--mutant", choices=["all", *sorted(mutants.MUTANTS)])
+    parser.add_argument("--mutant", nargs="+", choices=["all", *sorted(mutants.MUTANTS)])
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args(arguments)

@@ -43,7 +43,8 @@ BREATH_SECONDS = 0.003  # between two chunks, so that other writers get their tu
 DATABASE_RETRY_SECONDS = 0.5
 SETTLE_TRIES = 5  # of a result that cannot be written though the database answers; then its lease ends by time
 
-GATE_AHEAD_MOST_SECONDS = 0.2  # with the tolerance less than the 250 ms in which STOP and pause are obeyed
+OBEYED_SECONDS = 0.24  # a submit begins so soon after its gate has begun, or not at all: STOP and pause are obeyed
+GATE_AHEAD_MOST_SECONDS = 0.2  # with the tolerance less than that
 CLAIM_LEAST = 10
 FULL_AGAIN_SECONDS = 0.005
 
@@ -250,11 +251,12 @@ class Dispatcher:
                 await self._wait(self._leased, early)
                 continue
             batch: dict[int, tuple[Lease, Provider]] = {}
-            ahead = time.monotonic() - self.clock.now()  # from here on a clock that is stepped moves no slot
+            began = time.monotonic()
+            ahead = began - self.clock.now()  # from here on a clock that is stepped moves no slot
             begins_by = self.clock.now() + self._reach.gate_ahead
             while self._leases and self._leases[0][0] <= begins_by:
                 _, _, lease, provider = heapq.heappop(self._leases)
-                if pacing.is_late(self.clock.now(), lease.slot_at):
+                if pacing.is_late(self.clock.now(), lease.slot_at, lease.tolerance):
                     self._missed(lease)
                 else:
                     batch[lease.id] = lease, provider
@@ -269,20 +271,21 @@ class Dispatcher:
                 continue
             for submission in passed:
                 due = submission.lease.slot_at + ahead
-                self._keep(asyncio.create_task(self._submit(submission, batch[submission.lease.id][1], due)))
+                late = min(due + submission.lease.tolerance, began + OBEYED_SECONDS)
+                self._keep(asyncio.create_task(self._submit(submission, batch[submission.lease.id][1], due, late)))
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
 
-    async def _submit(self, submission: Submission, provider: Provider, due: float) -> None:
-        """`due` is the slot on the monotonic clock."""
+    async def _submit(self, submission: Submission, provider: Provider, due: float, late: float) -> None:
+        """`due` is the slot on the monotonic clock, `late` when it is missed."""
         lease = submission.lease
         try:
             while (early := due - time.monotonic()) > 0:
                 await self._sleep(early)
             result: Any = await self._transport.submit(
-                provider, submission.message, before_write=partial(self._before_write, submission, due)
+                provider, submission.message, before_write=partial(self._before_write, submission, late)
             )
         except Missed:
             self._missed(lease)
@@ -294,9 +297,9 @@ class Dispatcher:
             result = errors.Uncertain(f"unforeseen: {type(error).__name__}")
         self._settle(Outcome(lease, result, self.clock.now()))
 
-    def _before_write(self, submission: Submission, due: float) -> None:
+    def _before_write(self, submission: Submission, late: float) -> None:
         """The last line before the write: a missed slot is void, and nothing is written for it."""
-        if pacing.is_late(time.monotonic(), due):
+        if pacing.is_late(time.monotonic(), late, 0.0):
             raise Missed
         self._wire_log.write(self.clock.now(), submission.message)
 

@@ -51,12 +51,16 @@ class Taken(errors.PacelineError):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A message claimed for one slot. `attempt` is the fence: whoever writes later must still hold it."""
+    """A message claimed for one slot. `attempt` is the fence: whoever writes later must still hold it.
+
+    `tolerance` is by how many seconds the slot may be missed.
+    """
 
     id: int
     attempt: str
     slot_at: float
     sender_id: int
+    tolerance: float = pacing.LATE_TOLERANCE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +222,9 @@ def claim(
             if account.segments_left is not None and message.segments > account.segments_left:
                 break  # its money of the day is used up
             account.take(slot_at, message.segments)
-            lane.take(offer.queue, slot_at)
-            leases.append(Lease(message.id, attempt, slot_at, lane.timeline.limit.pk))
+            paced = lane.take(offer.queue, slot_at) or account.step
+            tolerance = pacing.LATE_TOLERANCE_SECONDS if paced else pacing.UNPACED_TOLERANCE_SECONDS
+            leases.append(Lease(message.id, attempt, slot_at, lane.sender.pk, tolerance))
             ready.put(lane)
         if not leases:
             return []
@@ -227,7 +232,7 @@ def claim(
             leased = engine.update_each(
                 TABLE,
                 {"slot_at": "float8", "lease_until": "float8"},
-                [(lease.id, lease.slot_at, lease.slot_at + pacing.LATE_TOLERANCE_SECONDS) for lease in leases],
+                [(lease.id, lease.slot_at, lease.slot_at + lease.tolerance) for lease in leases],
                 assign="status = 'leased', attempt = %s",
                 params=(attempt,),
                 where="status = 'queued'",
@@ -292,7 +297,8 @@ class _Lane:
         """True when nothing but the lane's own limit decides what leaves here next."""
         return len(self.queues) == 1 and self.queues[0].campaign is None
 
-    def take(self, queue: _Queue, slot_at: float) -> None:
+    def take(self, queue: _Queue, slot_at: float) -> bool:
+        """Takes the queue's next message. True when it passes a limit here."""
         message = queue.messages.pop()
         queue.ranks.pop()
         self.timeline.take(slot_at, message.segments)
@@ -303,6 +309,7 @@ class _Lane:
             self.queues = []
         elif not queue.messages:
             self.queues.remove(queue)
+        return bool(self.timeline.step or queue.campaign)
 
 
 class _Ready:

@@ -17,6 +17,9 @@ WINDOW_SECONDS = 1.0 + LATE_TOLERANCE_SECONDS
 """An interval is this over the rate, so that by the wire's record no sliding second holds more than the
 rate: a submit is at most the tolerance late, never early. The price is 3 % of throughput."""
 
+UNPACED_TOLERANCE_SECONDS = 0.5
+"""The same where no limit is passed: there is no slot to keep, only a lease that must end."""
+
 LOOKAHEAD_SECONDS = 0.5
 """A claim reserves slots up to this far ahead and nothing beyond."""
 
@@ -53,9 +56,9 @@ def slot(now: float, free_at: Iterable[float]) -> float:
     return max((now, *free_at))
 
 
-def is_late(now: float, slot_at: float) -> bool:
+def is_late(now: float, slot_at: float, tolerance: float = LATE_TOLERANCE_SECONDS) -> bool:
     """True when a slot has been missed: nothing may be written for it any more."""
-    return now > slot_at + LATE_TOLERANCE_SECONDS
+    return now > slot_at + tolerance
 
 
 def clamp(free_at: float | None, now: float, step: float, ahead: float = LOOKAHEAD_SECONDS) -> float:

@@ -29,7 +29,10 @@ NOTICED = (
 @as_json
 @installed
 def backup(file: Path, as_json: bool) -> None:
-    """Copies the database into FILE, also while texts are being sent. SQLite only."""
+    """Copies the database into FILE.
+
+    Also while texts are being sent. SQLite only.
+    """
     from django.db import connection
 
     _must_be_sqlite(connection.vendor, "")
@@ -46,10 +49,10 @@ def backup(file: Path, as_json: bool) -> None:
 @as_json
 @installed
 def restore(file: Path, as_json: bool) -> None:
-    """Puts the copy in FILE in the database's place, while nothing runs. SQLite only.
+    """Puts the copy in FILE in the database's place.
 
-    The database of now is kept beside it. Nothing is sent before `paceline confirm`: what waits in the copy may have
-    been sent since it was made.
+    Only while nothing runs. SQLite only. The database of now is kept beside it. Nothing is sent before
+    `paceline confirm`: what waits in the copy may have been sent since it was made.
     """
     from django.db import connection, connections
 
@@ -86,7 +89,9 @@ def restore(file: Path, as_json: bool) -> None:
 @as_json
 @installed
 def confirm(choice: str | None, yes: bool, as_json: bool) -> None:
-    """Opens a database that was restored or copied, after showing what it would send.
+    """Opens a restored or copied database for sending.
+
+    Shows what it would send, and asks.
 
     --hold makes everything uncertain that could have left since the copy was made, and pauses its campaigns: reports
     and look-ups settle it, and `paceline uncertain` resends what remains. --resume sends what is queued, for a database

@@ -16,7 +16,7 @@ OF_CAMPAIGN = click.option("--campaign", "campaign_id", metavar="ID", help="Only
 @click.group(invoke_without_command=True)
 @click.pass_context
 def uncertain(ctx: click.Context) -> None:
-    """Texts that the provider may or may not have: list them, ask about them, resend them."""
+    """List, look up or resend texts nobody is sure of."""
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_)
 
