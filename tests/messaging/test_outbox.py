@@ -10,7 +10,7 @@ from paceline.messaging import campaigns, lanes, outbox, senders, suppressions
 from paceline.messaging.clock import Clock as RealClock
 from paceline.messaging.models import Account, Campaign, Sender, Suppression, TextMessage
 from paceline.messaging.outbox import Missed
-from paceline.sms import errors
+from paceline.sms import errors, pacing
 from paceline.sms.messages import Accepted
 from paceline.sms.status import Status
 
@@ -459,13 +459,14 @@ def test_leases_given_back(line, lane, clock):
 # --- recovery -------------------------------------------------------------------------------------------------
 
 
-def test_recovery_by_time(line, lane, clock):
+@pytest.mark.parametrize(("mps", "ends_after"), [(1000, 0.031), (None, pacing.UNPACED_TOLERANCE_SECONDS)])
+def test_recovery_by_time(line, mps, ends_after, clock):
     """`leased` past its slot is queued again; `submitting` past its time-outs becomes uncertain, never queued."""
-    sent, kept = queued(lane, 2)
+    sent, kept = queued(sender(line, mps=mps), 2)
     outbox.gate(outbox.claim(line.pk, clock)[:1], clock)
 
     assert outbox.recover(clock.now()) == (0, 0)
-    assert outbox.recover(clock.now() + 0.031) == (1, 0)
+    assert outbox.recover(clock.now() + ends_after + 0.002) == (1, 0)
     assert outbox.recover(clock.now() + outbox.SUBMIT_LEASE_SECONDS - 1) == (0, 0)
     assert outbox.recover(clock.now() + outbox.SUBMIT_LEASE_SECONDS + 1) == (0, 1)
     assert (now_of(kept).status, now_of(sent).status) == (Status.QUEUED, Status.UNCERTAIN)

@@ -152,6 +152,7 @@ def run(seed: int) -> Result:
         findings = world.live()
     finally:
         gc.enable()
+        gc.collect()
     return Result(
         seed=seed,
         findings=findings,
@@ -210,8 +211,9 @@ class _World:
         self.clumsy = virtual.Clumsiness(
             rng,
             database=rng.choice([0.001, 0.004, 0.01]),
-            slow_database=often(0.3, 0.1),
+            slow_database=often(0.4, 0.2),
             late_timer=often(0.3, 0.05),
+            slow_seconds=rng.choice([0.3, 0.3, 1.5]),
         )
         self.storm_seconds = rng.uniform(3, 8)
         self.has_caps = rng.random() < 0.1

@@ -1,7 +1,7 @@
 """How are the outbox's verbs kept going? Claims ahead, gates just in time, submits in their slots, settles in batches.
 
-Database work runs on two threads, one for the lanes and one for the chores, so that neither a commit nor a
-rendering holds up a slot. Nothing here decides; it only waits and calls.
+Database work runs on three threads, one for claims and gates, one for what comes back, one for the chores, so that
+neither a commit nor a rendering holds up a slot. Nothing here decides; it only waits and calls.
 """
 
 from __future__ import annotations
@@ -114,7 +114,9 @@ class Dispatcher:
         self._outcomes: list[Outcome] = []
         self._in_flight: set[asyncio.Task[None]] = set()
         self._lane_thread = ThreadPoolExecutor(1, "lanes")
+        self._settle_thread = ThreadPoolExecutor(1, "settles")
         self._chore_thread = ThreadPoolExecutor(1, "chores")
+        self._threads = (self._lane_thread, self._settle_thread, self._chore_thread)
         self._released = asyncio.Event()
         self._leased = asyncio.Event()
         self._settled = asyncio.Event()
@@ -158,7 +160,7 @@ class Dispatcher:
                     await self._drain()
                     await settling
         finally:
-            for thread in (self._lane_thread, self._chore_thread):
+            for thread in self._threads:
                 thread.submit(lambda: connection.close()).result()  # each thread has a connection of its own
                 thread.shutdown()
 
@@ -324,7 +326,7 @@ class Dispatcher:
                 await self._sleep(SETTLE_EVERY_SECONDS)
             batch = self._outcomes[: 1 if alone else SETTLE_MOST]
             try:
-                await self._on(self._lane_thread, outbox.settle, batch)
+                await self._on(self._settle_thread, outbox.settle, batch)
             except (OperationalError, InterfaceError) as error:  # kept in memory and written when the database is back
                 await self._has_failed("settle", error)
                 self._settled.set()
@@ -375,6 +377,6 @@ class Dispatcher:
             log.error("%s: the database did not answer (%s); trying again", verb, type(error).__name__)
         else:
             log.error("%s failed in a way that nobody foresaw; trying again", verb, exc_info=error)
-        for thread in (self._lane_thread, self._chore_thread):
+        for thread in self._threads:
             await self._on(thread, lambda: connection.close_if_unusable_or_obsolete())
         await self._sleep(DATABASE_RETRY_SECONDS * (0.5 + self._rng.random()))

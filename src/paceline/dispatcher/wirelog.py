@@ -8,6 +8,8 @@ from pathlib import Path
 
 from paceline.sms.messages import Message
 
+QUOTED_MOST = 1000
+
 
 class WireLog:
     """Appends {"at", "from", "reference"} to a file, each line with one write; None as path keeps no log.
@@ -17,12 +19,21 @@ class WireLog:
 
     def __init__(self, path: Path | None) -> None:
         self._file = None if path is None else os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._quoted: dict[str, bytes] = {}
 
     def write(self, at: float, message: Message) -> None:
         """One line, in the file when this returns."""
         if self._file is not None:
-            line = json.dumps({"at": round(at, 6), "from": message.sender, "reference": message.reference})
-            os.write(self._file, line.encode() + b"\n")
+            sender = self._quoted.get(message.sender) or self._quote(message.sender)
+            os.write(
+                self._file, b'{"at": %.6f, "from": %b, "reference": "%b"}\n' % (at, sender, message.reference.encode())
+            )
+
+    def _quote(self, sender: str) -> bytes:
+        """A sender as it stands in the line, mostly that of the message before."""
+        if len(self._quoted) >= QUOTED_MOST:
+            self._quoted.clear()
+        return self._quoted.setdefault(sender, json.dumps(sender).encode())
 
     def close(self) -> None:
         if self._file is not None:

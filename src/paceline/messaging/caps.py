@@ -104,6 +104,10 @@ class Till:
         self._texts: dict[int, Counter[int]] = {}
         self._paid: Counter[Any] = Counter()
 
+    def __bool__(self) -> bool:
+        """True when any cap is to be looked at."""
+        return bool(self._accounts)
+
     def lock_campaigns(self, messages: QuerySet[TextMessage]) -> None:
         """Locks the campaigns of these messages, where money is counted."""
         if any(account.price_per_segment for account in self._accounts.values()):

@@ -59,6 +59,10 @@ class Timeline:
     def window(self) -> float:
         return self.fits * self.step
 
+    def is_free(self, now: float) -> bool:
+        """True when it limits nothing: no rate, no rest, no money to count."""
+        return not self.step and self.free_at <= now and self.segments_left is None
+
     def earliest(self, segments: int) -> float:
         """The first moment at which the limit has room for a message of so many segments."""
         free_at = self.free_at

@@ -196,11 +196,16 @@ class TextMessage(models.Model):
     STATUSES = tuple(status.value for status in Status)
     error: Exception | None = None
 
-    reference = models.CharField(max_length=32, unique=True, default=new_reference, editable=False)
+    reference = models.CharField(max_length=32, default=new_reference, editable=False)
     direction = models.CharField(max_length=8, choices=Direction.choices, default=Direction.OUTGOING)
-    campaign = models.ForeignKey(Campaign, null=True, blank=True, on_delete=models.CASCADE, related_name="messages")
+    # a message is rewritten three times on its way, and PostgreSQL then writes all of its indexes: no index too many
+    campaign = models.ForeignKey(
+        Campaign, null=True, blank=True, on_delete=models.CASCADE, related_name="messages", db_index=False
+    )
     contact = models.ForeignKey(Contact, null=True, blank=True, on_delete=models.SET_NULL, related_name="messages")
-    sender = models.ForeignKey(Sender, null=True, blank=True, on_delete=models.PROTECT, related_name="messages")
+    sender = models.ForeignKey(
+        Sender, null=True, blank=True, on_delete=models.PROTECT, related_name="messages", db_index=False
+    )
     frm = models.CharField(max_length=21)
     to = models.CharField(max_length=21)
     text = models.TextField(blank=True)
@@ -220,7 +225,7 @@ class TextMessage(models.Model):
     look_up_at = models.FloatField(null=True, editable=False)  # when to ask the provider about an uncertain one
     look_ups = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
 
-    provider_id = models.CharField(max_length=64, blank=True, db_index=True)
+    provider_id = models.CharField(max_length=64, blank=True)
     code = models.CharField(max_length=40, blank=True)
     reason = models.CharField(max_length=200, blank=True)
     price = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
@@ -230,8 +235,12 @@ class TextMessage(models.Model):
     reported_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["campaign", "to"], name="once_per_campaign")]
+        constraints = [
+            models.UniqueConstraint(fields=["campaign", "to"], name="once_per_campaign"),
+            models.UniqueConstraint(fields=["reference"], name="one_reference"),
+        ]
         indexes = [
+            models.Index(fields=["provider_id"], name="by_provider_id"),
             models.Index(fields=["status", "sender", "campaign", "priority", "id"], name="claimable"),
             models.Index(fields=["campaign", "status"], name="campaign_progress"),
             models.Index(fields=["campaign", "submitted_at"], name="campaign_pace"),

@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from django.db.models import Q
@@ -49,8 +50,7 @@ class Taken(errors.PacelineError):
     """Another dispatcher has the message: whoever asked for it must not submit it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """A message claimed for one slot. `attempt` is the fence: whoever writes later must still hold it.
 
     `tolerance` is by how many seconds the slot may be missed.
@@ -63,16 +63,14 @@ class Lease:
     tolerance: float = pacing.LATE_TOLERANCE_SECONDS
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(NamedTuple):
     """A message that has passed the gate: exactly one request may be written for it, in its slot."""
 
     lease: Lease
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of a submission; `at` is the moment of the answer."""
 
     lease: Lease
@@ -210,22 +208,14 @@ def claim(
         horizon = now + pacing.LOOKAHEAD_SECONDS
         account, senders = lanes.open_timelines(row, now, horizon, most)
         campaigns = {} if only_direct or not senders else lanes.open_campaigns(now, horizon, most)
-        ready = _Ready(_waiting(senders, now, campaigns))
-        leases: list[Lease] = []
-        while account and ready and len(leases) < min(most, account.most):
-            base = pacing.slot(now, [account.free_at])
-            offer, lane = ready.pop(base)
-            message = offer.queue.messages[-1]
-            slot_at = max(offer.slot_at, account.earliest(message.segments))
-            if slot_at > horizon:
-                break
-            if account.segments_left is not None and message.segments > account.segments_left:
-                break  # its money of the day is used up
-            account.take(slot_at, message.segments)
-            paced = lane.take(offer.queue, slot_at) or account.step
-            tolerance = pacing.LATE_TOLERANCE_SECONDS if paced else pacing.UNPACED_TOLERANCE_SECONDS
-            leases.append(Lease(message.id, attempt, slot_at, lane.sender.pk, tolerance))
-            ready.put(lane)
+        waiting = _waiting(senders, now, campaigns)
+        if account is None or not waiting:
+            return []
+        most = min(most, account.most)
+        if account.is_free(now) and all(lane.is_free(now) for lane in waiting):
+            leases = _at_once(account, waiting, now, most, attempt)
+        else:
+            leases = _in_slots(account, waiting, now, horizon, most, attempt)
         if not leases:
             return []
         with signals.watched(lease.id for lease in leases):
@@ -245,8 +235,50 @@ def claim(
     return leases
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+def _at_once(account: lanes.Timeline, waiting: Sequence[_Lane], now: float, most: int, attempt: str) -> list[Lease]:
+    """Where no limit is passed everything has the same slot; the order is the same: by priority, then by turn."""
+    ranked = [
+        (message.priority, rank, message, lane)
+        for lane in waiting
+        for queue in lane.queues
+        for message, rank in zip(reversed(queue.messages), reversed(queue.ranks), strict=True)
+    ]
+    ranked.sort(key=itemgetter(0, 1))
+    leases = []
+    for _, _, message, lane in ranked[:most]:
+        lane.timeline.taken += 1
+        lane.sender.turn = message.campaign_id or lane.sender.turn
+        leases.append(Lease(message.id, attempt, now, lane.sender.pk, pacing.UNPACED_TOLERANCE_SECONDS))
+    for line in (account, *(lane.timeline for lane in waiting)):
+        line.free_at = now
+    account.taken = len(leases)
+    return leases
+
+
+def _in_slots(
+    account: lanes.Timeline, waiting: Sequence[_Lane], now: float, horizon: float, most: int, attempt: str
+) -> list[Lease]:
+    """Each in the earliest slot that all limits on its way have free, in slot order over the account."""
+    ready = _Ready(waiting)
+    leases: list[Lease] = []
+    while ready and len(leases) < most:
+        base = pacing.slot(now, [account.free_at])
+        offer, lane = ready.pop(base)
+        message = offer.queue.messages[-1]
+        slot_at = max(offer.slot_at, account.earliest(message.segments))
+        if slot_at > horizon:
+            break
+        if account.segments_left is not None and message.segments > account.segments_left:
+            break  # its money of the day is used up
+        account.take(slot_at, message.segments)
+        paced = lane.take(offer.queue, slot_at) or account.step
+        tolerance = pacing.LATE_TOLERANCE_SECONDS if paced else pacing.UNPACED_TOLERANCE_SECONDS
+        leases.append(Lease(message.id, attempt, slot_at, lane.sender.pk, tolerance))
+        ready.put(lane)
+    return leases
+
+
+class _Waiting(NamedTuple):
     id: int
     priority: int
     segments: int
@@ -282,6 +314,11 @@ class _Lane:
 
     def offer(self, base: float) -> _Offer:
         """What leaves here next, and when: not before `base`."""
+        if self.is_plain:
+            (queue,) = self.queues
+            message = queue.messages[-1]
+            slot_at = max(base, self.timeline.earliest(message.segments))
+            return _Offer(slot_at, message.priority, queue.ranks[-1], queue)
         return min(
             _Offer(self._slot(base, queue), queue.messages[-1].priority, queue.ranks[-1], queue)
             for queue in self.queues
@@ -291,6 +328,10 @@ class _Lane:
         segments = queue.messages[-1].segments
         slot_at = max(base, self.timeline.earliest(segments))
         return slot_at if queue.campaign is None else max(slot_at, queue.campaign.earliest(segments))
+
+    def is_free(self, now: float) -> bool:
+        """True when nothing on this lane passes a limit."""
+        return all(queue.campaign is None for queue in self.queues) and self.timeline.is_free(now)
 
     @property
     def is_plain(self) -> bool:
@@ -377,8 +418,8 @@ def _waiting(senders: Sequence[lanes.Timeline], now: float, campaigns: dict[int,
             )
             params += [sender_id, now]
         for row in engine.rows(" UNION ALL ".join(selects), params):
-            found[row[4]].append(_Waiting(*row[:4]))
-    return [_lane(lane, found[lane.limit.pk], limits) for lane in senders]
+            found[row[4]].append(_Waiting._make(row[:4]))
+    return [_lane(lane, found[lane.limit.pk], limits) for lane in senders if found[lane.limit.pk]]
 
 
 def _lane(timeline: lanes.Timeline, messages: list[_Waiting], limits: dict[int | None, lanes.Timeline | None]) -> _Lane:
@@ -402,6 +443,8 @@ def _lane(timeline: lanes.Timeline, messages: list[_Waiting], limits: dict[int |
 
 def _by_turn(messages: list[_Waiting], after: int) -> list[_Waiting]:
     """By priority; within one priority single texts, then the campaigns by turn, beginning behind the last served."""
+    if len({message.campaign_id for message in messages}) < 2:
+        return sorted(messages, key=itemgetter(1, 0))  # priority and id
     place: Counter[tuple[int, int]] = Counter()
     keyed = []
     for message in sorted(messages, key=lambda m: (m.priority, m.id)):
@@ -465,13 +508,14 @@ def gate(leases: Sequence[Lease], clock: Clock, *, keep: bool = False) -> list[S
             if end is None and sender.daily_cap is not None:
                 used = lanes.used_today(sender, now) + submits[sender.pk]
                 end = Status.QUEUED if used >= sender.daily_cap else None
-            if end is None and (cap := till.reached(message, sender)):
+            if till and end is None and (cap := till.reached(message, sender)):
                 end, reached[message.pk] = Status.QUEUED, cap
             if end is not None:
                 stopped[end].append(lease)
                 continue
             submits[sender.pk] += 1
-            till.count(message, sender)
+            if till:
+                till.count(message, sender)
             passed.append(Submission(lease, _wire_message(message, now)))
         back = stopped.pop(Status.QUEUED, [])
         _move([] if keep else back, Status.QUEUED)
