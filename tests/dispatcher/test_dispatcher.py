@@ -32,7 +32,7 @@ class Bench:
 
     def __init__(self, folder: Path, carrier: Running) -> None:
         self.carrier = carrier
-        self._log = folder / "wire.jsonl"
+        self.log = folder / "wire.jsonl"
         self._dispatcher: Dispatcher | None = None
 
     def start(self, **options: float) -> None:
@@ -40,7 +40,7 @@ class Bench:
 
         async def run() -> None:
             self._dispatcher = Dispatcher(
-                wire_log=WireLog(self._log), transport=AsyncTransport(**options) if options else None
+                wire_log=WireLog(self.log), transport=AsyncTransport(**options) if options else None
             )
             started.set()
             await self._dispatcher.run()
@@ -59,7 +59,7 @@ class Bench:
             self._dispatcher = None
 
     def wire(self) -> list[dict]:
-        return [json.loads(line) for line in self._log.read_text().splitlines()] if self._log.exists() else []
+        return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
 
     def busiest(self) -> dict[str, int]:
         """The most submits in any sliding second, by sender and over all."""
@@ -224,6 +224,25 @@ def test_a_slot_that_is_missed_is_void(bench: Bench) -> None:
 
     assert bench.busiest()["all"] <= 20
     assert Counter(accept.number for accept in bench.carrier.accepts()).total() == 60
+
+
+def test_a_full_disk_under_the_wire_log_sends_nothing(bench: Bench) -> None:
+    """What could not be written down is not submitted: the texts wait, none is uncertain; later each leaves once."""
+    campaign_for(5, [100])
+    room, bench.log = bench.log, Path("/dev/full")
+    bench.start()
+    until(lambda: TextMessage.objects.filter(status="queued", tries__gt=0).exists(), 30)
+    bench.stop()
+    assert bench.carrier.accepts() == [] and not TextMessage.objects.filter(status="uncertain").exists()
+    TextMessage.objects.update(not_before=0)
+    Account.objects.update(backoff_until=0, trouble_streak=0)
+    bench.log = room
+
+    bench.start()
+    until(lambda: len(bench.carrier.accepts()) == 5, 30)
+    bench.stop()
+
+    assert bench.carrier.judge().duplicates == 0
 
 
 def test_a_provider_far_away_that_wants_a_connection_for_each_get(tmp_path: Path, settings, monkeypatch) -> None:

@@ -303,7 +303,10 @@ class Dispatcher:
         """The last line before the write: a missed slot is void, and nothing is written for it."""
         if pacing.is_late(time.monotonic(), late, 0.0):
             raise Missed
-        self._wire_log.write(self.clock.now(), submission.message)
+        try:
+            self._wire_log.write(self.clock.now(), submission.message)
+        except OSError as error:  # what cannot be judged is not written either
+            raise errors.Unavailable(f"The wire log cannot be written ({type(error).__name__}, {error.errno})") from None
 
     def _missed(self, lease: Lease) -> None:
         """The message goes back, and the next claims begin a little further ahead."""
