@@ -96,7 +96,10 @@ def test_the_shell_samples_send_what_they_say(readme: str, demo: Installation) -
     demo.wait_for(answer["id"], seconds=30)
     until(lambda: not demo.carrier.state()["owed"], 10)
     accepts = demo.carrier.accepts()
-    assert [a.number for a in accepts if a.text == asked["message_string"]] == asked["recipients"]
+    numbers, size = [a.number for a in accepts if a.text == asked["message_string"]], asked["batch_size"]
+    # ten milliseconds apart, neighbours may change places on their way to the carrier; a tranche does not
+    assert {*numbers[:size]} == {*asked["recipients"][:size]}
+    assert numbers[size:] == asked["recipients"][size:]
     assert {a.sender for a in accepts if a.text == asked["message_string"]} == {asked["sender"]}
     assert len({a.number for a in accepts if a.text.endswith(", doors open at 9.")}) == 724
     assert "800 rows: 724 ready, 38 duplicate, 38 invalid" in done.stdout

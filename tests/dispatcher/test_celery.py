@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -49,11 +50,13 @@ def test_a_worker_killed_while_it_sends_is_replaced_by_the_others(make: Make) ->
     until(cluster.written, UP)
     cluster.wake_up(3)  # one would be enough for this rate
     until(lambda: sum(map(bool, cluster.written().values())) == 2, UP)
+    (found,) = (each for each in json.loads(cluster.run("doctor", "--json").stdout) if each["about"] == "workers")
 
     cluster.kill(cluster.busiest_worker())
     killed_at = time.time()
     until(cluster.is_done, 120)
 
+    assert found["well"] and found["words"] == "answer"
     assert max(cluster.accepts().values()) == 1
     assert cluster.lost() == set()
     after = [line["at"] - killed_at for lines in cluster.written().values() for line in lines if line["at"] > killed_at]

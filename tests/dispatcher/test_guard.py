@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
 
 from paceline.dispatcher import embedded
 from paceline.dispatcher.loop import Dispatcher
@@ -80,6 +80,24 @@ def test_a_dispatcher_that_comes_again_frees_what_it_left(tmp_path):
 
 
 # --- is a lease long enough? ----------------------------------------------------------------------------------
+
+
+def test_the_database_is_away_when_somebody_asks_whether_all_is_done(tmp_path):
+    """`manage.py dispatch --until-idle` looks again, and ends when it sees that all is done; it does not run for ever."""
+    account()
+    answers = iter([OperationalError("away"), InterfaceError("the connection is closed"), False, True])
+    asked = []
+
+    def until_done() -> bool:
+        answer = next(answers)
+        asked.append(answer)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    embedded.run(tmp_path, until=until_done)
+
+    assert len(asked) == 4
 
 
 def test_a_submit_that_could_outlast_its_lease():

@@ -166,6 +166,17 @@ def test_what_keeps_everybody_waiting_is_on_every_page(browser, trouble, words):
     assert [each.well for each in found] == [False]
 
 
+def test_workers_send_and_their_broker_is_away(settings):
+    """With a broker nobody is told to start a dispatcher: what is wrong is that the workers cannot be woken."""
+    settings.PACELINE_BROKER_URL = "redis://127.0.0.1:1/0"
+
+    found = {each.about: each for each in health.findings(django_settings.PACELINE["DATA_DIR"])}
+
+    assert "dispatcher" not in found
+    assert not found["workers"].well
+    assert "broker cannot be reached" in found["workers"].words
+
+
 def test_unblocking_closes_the_breaker(doubtful):
     """A person who has mended it need not wait for the next probe."""
     Account.objects.update(trouble_streak=50, tripped_at=1.0, backoff_until=4e9)

@@ -33,7 +33,7 @@ ANSWERS = {
     "accept, hang": 4,
     "accept, 500": 4,
     "accept, garbage": 2,
-    "accept late, hang": 3,
+    "accept late, hang": 6,
     "reset": 4,
     "hang": 2,
     "500": 3,

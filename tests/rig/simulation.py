@@ -576,7 +576,9 @@ class _World:
         if rng.random() < 0.2:
             self._at(rng.uniform(0.5, storm), "deploy")
         if rng.random() < 0.2:
-            self._at(rng.uniform(1, storm), "forget_limits")
+            forgotten_at = rng.uniform(1, storm)
+            self._at(forgotten_at - 0.5, "texts", 3)
+            self._at(forgotten_at, "forget_limit")
 
     def _at(self, at: float, what: str, *arguments: Any) -> None:
         heapq.heappush(self.actions, (at, next(self._ids), partial(self._do, what, *arguments)))
@@ -687,6 +689,14 @@ class _World:
         outbox.queue_text("A word", lane, person)
         self.recipients += 1
 
+    def _do_texts(self, how_many: int) -> None:
+        from paceline.messaging import outbox
+
+        lane = self._slowest()
+        for person in self.rng.choices(self.people, k=how_many):
+            outbox.queue_text("A word", lane, person)
+        self.recipients += how_many
+
     def _do_alone(self, person: str) -> None:
         self.recipients += 1
         process = self.virtual.Process(f"caller {next(self._ids)}", self.clumsy)
@@ -773,17 +783,21 @@ class _World:
             context.run(self.virtual.PROCESS.set, process)
             self.loop.call_soon(process.dispatcher.stop, context=context)
 
-    def _do_forget_limits(self) -> None:
-        """The limits' rows were made anew (a restored table, an operator's hand): nothing says when they were used."""
-        from paceline.messaging.models import Account, Sender, TextMessage
+    def _do_forget_limit(self) -> None:
+        """A limit's row was made anew (a restored table, an operator's hand): nothing says when it was used last."""
+        from paceline.messaging.models import Sender, TextMessage
 
-        if TextMessage.objects.filter(status__in=["leased", "submitting"]).exists():
+        lane = self._slowest()
+        if TextMessage.objects.filter(status__in=["leased", "submitting"], sender=lane).exists():
             if self.stormy:  # slots that are taken already would come beside the new ones
-                self._at(self.loop.time() + 0.05, "forget_limits")
+                self._at(self.loop.time() + 0.05, "forget_limit")
             return
-        self.faults["limits forgotten"] += 1
-        for model in (Account, Sender):
-            model.objects.update(next_free_at=None)
+        self.faults["limit forgotten"] += 1
+        Sender.objects.filter(pk=lane.pk).update(next_free_at=None)
+        self._do_texts(3)
+
+    def _slowest(self) -> Any:
+        return min(self.senders, key=lambda lane: lane.mps or 1000.0)
 
     # --- fine weather ---------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ NOT_TAKEN = {Status.SUPPRESSED, Status.CANCELLED, Status.FAILED, Status.REFUSED,
 
 ALLOWED: dict[str, set[str]] = {
     "held": {"queued", "suppressed", "refused", "cancelled"},
-    "queued": {"leased", "cancelled", "suppressed", "expired", "failed"},
+    "queued": {"leased", "submitting", "cancelled", "suppressed", "expired", "failed"},  # leased within one commit
     "leased": {"queued", "submitting", "suppressed", "cancelled", "expired", "failed"},
     "submitting": {"queued", "leased", "uncertain", "accepted", "refused", "failed"},
     "uncertain": {"held", "queued", "leased", "accepted", "refused", "failed", "cancelled"},
@@ -196,7 +196,6 @@ def expired(world: Any, rows: list[Any]) -> Iterator[str]:
 
 def caps(world: Any, rows: list[Any]) -> Iterator[str]:
     """No sender submits more on a day than its cap, and nobody gets more than theirs."""
-    from .ether import TOTAL_SECONDS
     from .simulation import _now
 
     if world.facts.clock_steps:
@@ -207,11 +206,12 @@ def caps(world: Any, rows: list[Any]) -> Iterator[str]:
     texts: Counter[Any] = Counter()
     for line in world.ether.wire:
         at = _now.start + line.at
-        if at % 86400 > 0.1:  # just after midnight it may have passed the gate just before
+        if at % 86400 > OBEYED_SECONDS:  # just after midnight it may have passed the gate just before
             used[line.sender, at // 86400] += 1
-    for row in rows:
-        for at in world.ether.accepted.get(row.reference, ()):
-            texts[account_of.get(row.frm), row.to, (_now.start + at - TOTAL_SECONDS) // 86400] += 1
+    for line in {line.reference: line for line in world.ether.wire}.values():  # a 429 before it was no text
+        at = _now.start + line.at
+        if at % 86400 > OBEYED_SECONDS and world.ether.accepted.get(line.reference):
+            texts[account_of.get(line.sender), line.number, at // 86400] += 1
     for (account, person, day), count in texts.items():
         if account and account.recipient_daily_cap is not None and count > account.recipient_daily_cap:
             yield f"{count} on day {day:.0f} to {person}, whose cap is {account.recipient_daily_cap}"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from django.db import DatabaseError, InterfaceError, connection
 
 from paceline.messaging import accounts, engine, installation, outbox
 from paceline.sms.errors import PacelineError
@@ -16,6 +19,8 @@ from paceline.sms.errors import PacelineError
 from .lock import alone
 from .loop import Dispatcher
 from .wirelog import WireLog
+
+log = logging.getLogger("paceline.dispatcher")
 
 LOCK = "dispatcher.lock"
 WIRE_LOG = "wire.jsonl"
@@ -104,6 +109,16 @@ async def _main(dispatcher: Dispatcher, until: Callable[[], bool] | None) -> Non
 
 
 async def _watch(dispatcher: Dispatcher, until: Callable[[], bool]) -> None:
-    while not await asyncio.get_running_loop().run_in_executor(None, until):
+    while not await asyncio.get_running_loop().run_in_executor(None, _says, until):
         await asyncio.sleep(0.05)
     dispatcher.stop()
+
+
+def _says(until: Callable[[], bool]) -> bool:
+    """What `until` answers; no, while the database is away: then nobody knows."""
+    try:
+        return until()
+    except (DatabaseError, InterfaceError) as error:
+        log.warning("Whether all is done cannot be seen (%s); it is looked at again", type(error).__name__)
+        connection.close()
+        return False

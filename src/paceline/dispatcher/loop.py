@@ -186,14 +186,19 @@ class Dispatcher:
             try:
                 for account_id, provider in await self._on(self._lane_thread, self._accounts):
                     reach = self._reach
-                    claim = partial(outbox.claim, lead=reach.lead, only_direct=self._only_direct, most=reach.claim_most)
-                    leases = await self._on(self._lane_thread, claim, account_id, self.clock)
-                    is_full |= len(leases) == reach.claim_most
-                    for lease in leases:
+                    claim = partial(
+                        outbox.claim_through, lead=reach.lead, only_direct=self._only_direct, most=reach.claim_most
+                    )
+                    claimed = await self._on(self._lane_thread, claim, account_id, self.clock)
+                    is_full |= claimed.taken == reach.claim_most
+                    for submission in claimed.passed:
+                        self._begin(submission, provider, claimed.gated_at, claimed.gated_at + OBEYED_SECONDS)
+                    for lease in claimed.leases:
                         heapq.heappush(self._leases, (lease.slot_at, lease.id, lease, provider))
-                    if leases:
+                    if claimed.leases:
                         self._leased.set()
                         self._keep(asyncio.create_task(self._transport.connect(provider, self._due(provider))))
+                    if claimed.taken:
                         reach.claimed()
             except Exception as error:  # what it has leased and nobody knows of goes back by time
                 await self._has_failed("claim", error)
@@ -274,7 +279,10 @@ class Dispatcher:
             for submission in passed:
                 due = submission.lease.slot_at + ahead
                 late = min(due + submission.lease.tolerance, began + OBEYED_SECONDS)
-                self._keep(asyncio.create_task(self._submit(submission, batch[submission.lease.id][1], due, late)))
+                self._begin(submission, batch[submission.lease.id][1], due, late)
+
+    def _begin(self, submission: Submission, provider: Provider, due: float, late: float) -> None:
+        self._keep(asyncio.create_task(self._submit(submission, provider, due, late)))
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._in_flight.add(task)
@@ -306,7 +314,9 @@ class Dispatcher:
         try:
             self._wire_log.write(self.clock.now(), submission.message)
         except OSError as error:  # what cannot be judged is not written either
-            raise errors.Unavailable(f"The wire log cannot be written ({type(error).__name__}, {error.errno})") from None
+            raise errors.Unavailable(
+                f"The wire log cannot be written ({type(error).__name__}, {error.errno})"
+            ) from None
 
     def _missed(self, lease: Lease) -> None:
         """The message goes back, and the next claims begin a little further ahead."""

@@ -19,7 +19,7 @@ from django.utils.functional import cached_property
 from paceline.sms.errors import InvalidNumber
 from paceline.sms.numbers import normalize
 
-from . import engine, lanes, senders, suppressions, texts
+from . import breaker, engine, lanes, senders, suppressions, texts
 from .models import Account, Campaign, Contact, ContactList, Event, Sender, Suppression, TextMessage
 
 LIST_MOST = 10_000
@@ -107,12 +107,12 @@ class EventAdmin(ReadOnly):
 
 @admin.register(Campaign)
 class CampaignAdmin(ReadOnly):
-    list_display = ("name", "state", "list", "batch_size", "delay_period", "created_at", "finished_at")
+    list_display = ("name", "state", "list", "batch_size", "delay_period", "mps", "created_at", "finished_at")
     list_filter = ("state",)
     list_select_related = ("list",)
     fields = (
         *("name", "text", "list", "sender", "state", "batch_size", "delay_period", "priority", "scheduled_at"),
-        *("expires_at", "created_at", "started_at", "finished_at"),
+        *("mps", "unit", "spend_cap", "spent", "blocked", "expires_at", "created_at", "started_at", "finished_at"),
     )
 
 
@@ -132,16 +132,17 @@ class ContactListAdmin(ReadOnly):
 
 @admin.register(Account)
 class AccountAdmin(ReadOnly):
-    """Its rate is that of the settings; a block is lifted when what caused it has been mended."""
+    """Its limits are those of the settings; a block is lifted when what caused it has been mended."""
 
-    list_display = ("alias", "mps", "blocked")
-    fields = ("alias", "mps", "unit", "blocked")
+    list_display = ("alias", "mps", "unit", "recipient_daily_cap", "spend_cap", "price_per_segment", "blocked")
+    fields = (*list_display, "spent_on", "spent")
     actions = ("unblock",)
 
     @admin.action(description="Unblock: the cause has been mended", permissions=["unblock"])
     def unblock(self, request: HttpRequest, chosen: QuerySet[Account]) -> None:
         for account in chosen:
             lanes.unblock(account)
+            breaker.reset(account)
         messages.success(request, "They may send again, their senders too.")
 
     def has_unblock_permission(self, request: HttpRequest) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import logging
 import math
+import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -189,6 +190,17 @@ _STILL_MINE = "WHERE id = %s AND (status = 'queued' OR (status = 'leased' AND at
 # --- claim ----------------------------------------------------------------------------------------------------
 
 
+class Claimed(NamedTuple):
+    """What a claim has taken: leases that wait for their gate, or what has passed it at once."""
+
+    leases: Sequence[Lease] = ()
+    passed: Sequence[Submission] = ()
+    gated_at: float = 0.0
+    """When the gate of `passed` began to look, on the monotonic clock."""
+
+    taken: int = 0
+
+
 def claim(
     account_id: int, clock: Clock, *, lead: float = 0.0, only_direct: bool = False, most: int | None = None
 ) -> list[Lease]:
@@ -198,8 +210,30 @@ def claim(
     between campaigns of one priority by turn. `lead` seconds are what the caller needs from here to the wire;
     `only_direct` leaves campaigns alone.
     """
+    return list(_claim(account_id, clock, lead=lead, only_direct=only_direct, most=most).leases)
+
+
+def claim_through(
+    account_id: int, clock: Clock, *, lead: float = 0.0, only_direct: bool = False, most: int | None = None
+) -> Claimed:
+    """A `claim` that takes what passes no limit through the gate as well, in the same transaction.
+
+    There is no slot to wait for, so both looks are one, and one commit less.
+    """
+    return _claim(account_id, clock, lead=lead, only_direct=only_direct, most=most, through=True)
+
+
+def _claim(
+    account_id: int,
+    clock: Clock,
+    *,
+    lead: float = 0.0,
+    only_direct: bool = False,
+    most: int | None = None,
+    through: bool = False,
+) -> Claimed:
     if installation.guard():
-        return []
+        return Claimed()
     most = min(CLAIM_MOST, most or CLAIM_MOST)
     attempt = (owner + new_reference())[:32]
     with engine.write():
@@ -210,29 +244,44 @@ def claim(
         campaigns = {} if only_direct or not senders else lanes.open_campaigns(now, horizon, most)
         waiting = _waiting(senders, now, campaigns)
         if account is None or not waiting:
-            return []
+            return Claimed()
         most = min(most, account.most)
-        if account.is_free(now) and all(lane.is_free(now) for lane in waiting):
+        is_free = account.is_free(now) and all(lane.is_free(now) for lane in waiting)
+        if is_free:
             leases = _at_once(account, waiting, now, most, attempt)
         else:
             leases = _in_slots(account, waiting, now, horizon, most, attempt)
         if not leases:
-            return []
-        with signals.watched(lease.id for lease in leases):
-            leased = engine.update_each(
-                TABLE,
-                {"slot_at": "float8", "lease_until": "float8"},
-                [(lease.id, lease.slot_at, lease.slot_at + lease.tolerance) for lease in leases],
-                assign="status = 'leased', attempt = %s",
-                params=(attempt,),
-                where="status = 'queued'",
-            )
+            return Claimed()
         lanes.save([account, *senders, *(line for line in campaigns.values() if line)])
-        if leased != len(leases):  # somebody moved a row between our read and our write: its slot is void
-            ours = set(TextMessage.objects.filter(status=Status.LEASED, attempt=attempt).values_list("pk", flat=True))
-            leases = [lease for lease in leases if lease.id in ours]
-    failpoints.hit("after_claim")
-    return leases
+        taken, passed, gated_at = len(leases), [], time.monotonic()
+        with signals.watched(lease.id for lease in leases):
+            if through and is_free:
+                leases, passed = [], _pass({lease.id: lease for lease in leases}, clock.now(), was=Status.QUEUED)
+            else:
+                leases = _lease_all(leases)
+    failpoints.hit("after_gate" if passed else "after_claim")
+    return Claimed(leases, passed, gated_at, taken)
+
+
+def _lease_all(leases: list[Lease]) -> list[Lease]:
+    """Writes the leases of a claim; answers those that are ours then."""
+    if not leases:
+        return []
+    attempt = leases[0].attempt
+    leased = engine.update_each(
+        TABLE,
+        {"slot_at": "float8", "lease_until": "float8"},
+        [(lease.id, lease.slot_at, lease.slot_at + lease.tolerance) for lease in leases],
+        assign="status = 'leased', attempt = %s",
+        params=(attempt,),
+        where="status = 'queued'",
+    )
+    if leased == len(leases):
+        return leases
+    # somebody moved a row between our read and our write: its slot is void
+    ours = set(TextMessage.objects.filter(status=Status.LEASED, attempt=attempt).values_list("pk", flat=True))
+    return [lease for lease in leases if lease.id in ours]
 
 
 def _at_once(account: lanes.Timeline, waiting: Sequence[_Lane], now: float, most: int, attempt: str) -> list[Lease]:
@@ -486,49 +535,58 @@ def gate(leases: Sequence[Lease], clock: Clock, *, keep: bool = False) -> list[S
     """
     failpoints.hit("before_gate")
     held = {lease.id: lease for lease in leases}
+    with engine.write(), signals.watched(held):
+        passed = _pass(held, clock.now(), keep=keep)
+    failpoints.hit("after_gate")
+    return passed
+
+
+def _pass(held: dict[int, Lease], now: float, *, was: Status = Status.LEASED, keep: bool = False) -> list[Submission]:
+    """The gate within its transaction. `was` is queued for what has been claimed in this very transaction."""
+    sender_ids = {lease.sender_id for lease in held.values()}
+    # accounts, senders, campaigns, messages: as a claim locks them, so that no two gates both see room under a cap
+    till = caps.Till(sender_ids, now)
+    senders_ = _senders(sender_ids)
+    mine = TextMessage.objects.filter(engine.among(TextMessage, "id", list(held))).order_by("pk")
+    till.lock_campaigns(mine)
+    rows = engine.locked(mine.values_list(*GATE_READS, named=True))
+    messages = [row for row in rows if row.status == was and (was == "queued" or row.attempt == held[row.pk].attempt)]
+    campaigns = till.campaigns({m.campaign_id for m in messages if m.campaign_id})
+    suppressed = suppressions.among(m.to for m in messages)
+    till.look_up(messages, senders_)
     passed: list[Submission] = []
     stopped: dict[Status, list[Lease]] = defaultdict(list)
-    with engine.write(), signals.watched(held):
-        now = clock.now()
-        # accounts, senders, campaigns, messages: as a claim locks them, so that no two gates both see room under a cap
-        till = caps.Till({lease.sender_id for lease in leases}, now)
-        senders_ = _senders({lease.sender_id for lease in leases})
-        mine = TextMessage.objects.filter(engine.among(TextMessage, "id", list(held))).order_by("pk")
-        till.lock_campaigns(mine)
-        rows = engine.locked(mine.values_list(*GATE_READS, named=True))
-        messages = [row for row in rows if row.status == Status.LEASED and row.attempt == held[row.pk].attempt]
-        campaigns = till.campaigns({m.campaign_id for m in messages if m.campaign_id})
-        suppressed = suppressions.among(m.to for m in messages)
-        till.look_up(messages, senders_)
-        submits: Counter[int] = Counter()
-        reached: dict[int, caps.Reached] = {}
-        for message in messages:
-            lease, sender = held[message.pk], senders_[message.sender_id]
-            end = _stop(message, campaigns.get(message.campaign_id), sender, message.to in suppressed, now)
-            if end is None and sender.daily_cap is not None:
-                used = lanes.used_today(sender, now) + submits[sender.pk]
-                end = Status.QUEUED if used >= sender.daily_cap else None
-            if till and end is None and (cap := till.reached(message, sender)):
-                end, reached[message.pk] = Status.QUEUED, cap
-            if end is not None:
-                stopped[end].append(lease)
-                continue
-            submits[sender.pk] += 1
-            if till:
-                till.count(message, sender)
-            passed.append(Submission(lease, _wire_message(message, now)))
-        back = stopped.pop(Status.QUEUED, [])
-        _move([] if keep else back, Status.QUEUED)
-        engine.many(
-            f"UPDATE {TABLE} SET not_before = %s, code = %s, reason = %s WHERE id = %s AND status = 'queued'",
-            [(cap.until, cap.code, cap.reason[:200], pk) for pk, cap in reached.items()],
-        )
-        for status, ended in stopped.items():
-            _move(ended, status)
-        _submitting(passed)
-        lanes.count_submits({pk: n for pk, n in submits.items() if senders_[pk].daily_cap is not None}, now)
-        till.save()
-    failpoints.hit("after_gate")
+    submits: Counter[int] = Counter()
+    reached: dict[int, caps.Reached] = {}
+    for message in messages:
+        lease, sender = held[message.pk], senders_[message.sender_id]
+        end = _stop(message, campaigns.get(message.campaign_id), sender, message.to in suppressed, now)
+        if end is None and sender.daily_cap is not None:
+            used = lanes.used_today(sender, now) + submits[sender.pk]
+            end = Status.QUEUED if used >= sender.daily_cap else None
+        if till and end is None and (cap := till.reached(message, sender)):
+            end, reached[message.pk] = Status.QUEUED, cap
+        if end is not None:
+            stopped[end].append(lease)
+            continue
+        submits[sender.pk] += 1
+        if till:
+            till.count(message, sender)
+        passed.append(Submission(lease, _wire_message(message, now)))
+    back = stopped.pop(Status.QUEUED, [])
+    if was == Status.QUEUED:
+        _lease_all([lease for ended in stopped.values() for lease in ended])
+    elif not keep:
+        _move(back, Status.QUEUED)
+    engine.many(
+        f"UPDATE {TABLE} SET not_before = %s, code = %s, reason = %s WHERE id = %s AND status = 'queued'",
+        [(cap.until, cap.code, cap.reason[:200], pk) for pk, cap in reached.items()],
+    )
+    for status, ended in stopped.items():
+        _move(ended, status)
+    _submitting(passed, was)
+    lanes.count_submits({pk: n for pk, n in submits.items() if senders_[pk].daily_cap is not None}, now)
+    till.save()
     return passed
 
 
@@ -540,15 +598,20 @@ def _senders(ids: set[int]) -> dict[int, Sender]:
     return found
 
 
-def _submitting(passed: Sequence[Submission]) -> None:
+def _submitting(passed: Sequence[Submission], was: Status) -> None:
+    """Writes that these may be on the wire from now on; they are locked and looked at, so that their ids suffice."""
     if not passed:
         return
-    is_one, ids = engine.one_of("id", [s.lease.id for s in passed])
-    ours, attempts = engine.one_of("attempt", list({s.lease.attempt for s in passed}))
+    is_one, ids = engine.one_of("id", [submission.lease.id for submission in passed])
+    if was == Status.LEASED:
+        marks, values = "submitted_at = slot_at, lease_until = slot_at + %s", [SUBMIT_LEASE_SECONDS]
+    else:  # of one claim, which has one attempt, and without limits one slot
+        lease = passed[0].lease
+        marks = "attempt = %s, slot_at = %s, submitted_at = %s, lease_until = %s"
+        values = [lease.attempt, lease.slot_at, lease.slot_at, lease.slot_at + SUBMIT_LEASE_SECONDS]
     engine.many(
-        f"UPDATE {TABLE} SET status = 'submitting', submitted_at = slot_at, lease_until = slot_at + %s"
-        f" WHERE {is_one} AND {ours} AND {engine.aside('status')} = 'leased'",
-        [(SUBMIT_LEASE_SECONDS, *ids, *attempts)],
+        f"UPDATE {TABLE} SET status = 'submitting', {marks} WHERE {is_one} AND {engine.aside('status')} = '{was}'",
+        [(*values, *ids)],
     )
 
 

@@ -15,6 +15,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "paceline.project.settings")
 
 from celery import Celery, signals
 from django.conf import settings
+from django.db import connections
 
 from paceline.project import lifeline
 
@@ -62,6 +63,18 @@ def _drain(**_: object) -> None:
     _draining.value = True
 
 
+@signals.worker_init.connect
+def _begin(**_: object) -> None:
+    """A worker that starts looks whether the database is an older copy; one that cannot look does not start."""
+    from paceline.messaging import installation
+
+    try:
+        installation.begin(settings.PACELINE["DATA_DIR"])
+    except Exception as error:  # Celery would log it and go on
+        raise SystemExit(f"The database cannot be looked at ({type(error).__name__}): no worker starts") from error
+    connections.close_all()  # the pool's processes must not inherit it
+
+
 @signals.worker_process_init.connect
 def _tie(**_: object) -> None:
     lifeline.tie()
@@ -69,6 +82,14 @@ def _tie(**_: object) -> None:
 
 def _touch(**_: object) -> None:
     (settings.PACELINE["DATA_DIR"] / "beat").touch()
+
+
+def served(seconds: float = 2.0) -> set[str]:
+    """The queues that workers answer for, on whichever machine. Raises kombu's errors when the broker is away."""
+    with app.connection_for_write(settings.PACELINE_BROKER_URL, connect_timeout=seconds) as broker:
+        broker.ensure_connection(max_retries=1, interval_start=0.1, timeout=seconds)
+        answers = app.control.inspect(timeout=seconds, connection=broker).active_queues() or {}
+    return {queue["name"] for queues in answers.values() for queue in queues}
 
 
 def work(queue: str, concurrency: int) -> None:

@@ -172,11 +172,34 @@ def _dispatcher(data_dir: Path) -> Iterator[Finding]:
         with embedded.only_one(data_dir):
             due = TextMessage.objects.filter(status__in=[Status.HELD, Status.QUEUED])
             waiting = due.exclude(campaign__state=Campaign.State.PAUSED).count()
-            yield Finding(
-                "dispatcher", not waiting, f"is not running; {waiting} messages wait", "paceline up" if waiting else ""
-            )
     except embedded.AlreadyRunning:
         yield Finding("dispatcher", True, "is running")
+        return
+    if settings.PACELINE_BROKER_URL:
+        yield _workers(waiting)
+        return
+    yield Finding(
+        "dispatcher", not waiting, f"is not running; {waiting} messages wait", "paceline up" if waiting else ""
+    )
+
+
+def _workers(waiting: int) -> Finding:
+    """With a broker others send, on any machine: they are asked through it."""
+    from paceline.project import celery
+
+    fix = "paceline up --workers 2, or the processes of docs/scaling.md"
+    try:
+        served = celery.served()
+    except Exception as error:
+        words = f"the broker cannot be reached ({type(error).__name__}); {waiting} messages wait"
+        return Finding("workers", False, words, "start it, or mend PACELINE_BROKER_URL")
+    lacking = [
+        who for who, queue in (("to send", celery.DISPATCH), ("for the chores", celery.CHORES)) if queue not in served
+    ]
+    if not lacking:
+        return Finding("workers", True, "answer")
+    words = f"none answers {' and none '.join(lacking)}; {waiting} messages wait"
+    return Finding("workers", not waiting, words, fix if waiting else "")
 
 
 def _messages(data_dir: Path) -> Iterator[Finding]:

@@ -18,13 +18,12 @@ from django.core.handlers.wsgi import WSGIRequest, get_path_info
 from django.db import close_old_connections
 from django.http import HttpResponse
 
-from . import views
-
 log = logging.getLogger("paceline.webhooks")
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+View = Callable[..., HttpResponse]
 
 CONNECTION_CHECK_SECONDS = 1.0
 """How often a thread looks whether its database connection is too old: Django does it for every request."""
@@ -34,6 +33,7 @@ _thread = threading.local()
 
 def hooks_first(application: Application, prefix: str = "/webhooks/") -> Application:
     """A WSGI application that answers PREFIX/ALIAS/KIND[/TOKEN] itself and leaves the rest to `application`."""
+    from . import views  # wants Django set up, as it is when there is an `application`
 
     def beside(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
@@ -42,17 +42,17 @@ def hooks_first(application: Application, prefix: str = "/webhooks/") -> Applica
         parts = get_path_info(environ)[len(prefix) :].split("/")
         if len(parts) not in (2, 3) or not all(parts):
             return application(environ, start_response)
-        response = _answer(environ, *parts)
+        response = _answer(views.receive, environ, *parts)
         start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
         return [response.content]
 
     return beside
 
 
-def _answer(environ: Environ, alias: str, kind: str, token: str = "") -> HttpResponse:
+def _answer(receive: View, environ: Environ, alias: str, kind: str, token: str = "") -> HttpResponse:
     _look_after_the_connection()
     try:
-        response = views.receive(WSGIRequest(environ), alias, kind, token)
+        response = receive(WSGIRequest(environ), alias, kind, token)
     except SuspiciousOperation as error:  # a host that is not ours, a request that breaks off
         log.warning("A webhook for %s was refused: %s", alias, type(error).__name__)
         response = HttpResponse("Bad request", status=400)

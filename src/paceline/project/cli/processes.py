@@ -197,10 +197,8 @@ def worker(chores: bool, concurrency: int) -> None:
     """A Celery worker that sends, or one that does the chores."""
     lifeline.tie()
     django()
-    from paceline.messaging import installation
     from paceline.project import celery
 
-    installation.begin(data_dir())
     celery.work(celery.CHORES if chores else celery.DISPATCH, concurrency or os.cpu_count() or 1)
 
 
