@@ -164,7 +164,7 @@ def test_the_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
     running.send_signal(signal.SIGINT)
     next(line for line in running.stderr if "Draining" in line)
     running.send_signal(signal.SIGINT)
-    _, told = running.communicate(timeout=10)
+    _, told = running.communicate(timeout=30)
 
     assert running.returncode == 130
     assert "Traceback" not in told

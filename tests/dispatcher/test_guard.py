@@ -26,12 +26,17 @@ from paceline.sms import failpoints
 from paceline.sms.status import Status
 from paceline.sms.transports import AsyncTransport
 
-from ..conftest import need
 from ..installation import Installation, until
 from ..messaging.factories import Clock, accept, account, queued, send, sender
 from .test_dispatcher import Bench, bench, campaign_for, ended  # noqa: F401 the fixture
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.contract]
+
+
+def only_on(vendor: str) -> None:
+    """Skips what concerns one engine alone; the contract suite runs it there."""
+    if connection.vendor != vendor:
+        pytest.skip(f"concerns {vendor} alone")
 
 
 # --- whose leases are these? ----------------------------------------------------------------------------------
@@ -166,7 +171,7 @@ def test_the_answer_of_a_settles_commit_is_lost(monkeypatch, committed):
 
 def test_postgresql_ends_the_connection_again_and_again(bench: Bench) -> None:  # noqa: F811
     """Terminated in the middle of everything: results are kept and written, each person is texted once."""
-    need(connection.vendor == "postgresql", "PostgreSQL")
+    only_on("postgresql")
     campaign = campaign_for(60, [40])
     others = "pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     bench.start()
@@ -190,7 +195,7 @@ def test_postgresql_ends_the_connection_again_and_again(bench: Bench) -> None:  
 
 def test_a_disk_that_is_full_at_the_gate(monkeypatch):
     """Nothing passes, so nothing is submitted; with room again it goes on."""
-    need(connection.vendor == "sqlite", "SQLite")
+    only_on("sqlite")
     line = account()
     lane = sender(line, mps=None)
     queued(lane, 400)
@@ -303,7 +308,7 @@ def ready(tmp_path_factory) -> Path:
 @pytest.fixture
 def place(ready, tmp_path) -> Installation:
     """An installation of its own for each test."""
-    need(connection.vendor == "sqlite", "SQLite")
+    only_on("sqlite")
     shutil.copytree(ready, tmp_path / "place")
     return Installation(tmp_path / "place", Behaviour(report_delay=0.0, missing=1.0))
 

@@ -144,7 +144,7 @@ def leaves(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple
 
 def test_help_is_whole_and_every_answer_can_be_json() -> None:
     """No first sentence is cut off in a list of commands; what runs until it is stopped has no answer."""
-    for group in ([], ["contacts"], ["sender"], ["campaign"], ["optout"], ["key"]):
+    for group in ([], ["contacts"], ["sender"], ["campaign"], ["optout"], ["uncertain"], ["key"]):
         done = paceline(*group, "--help")
         assert done.exit_code == 0
         assert "..." not in done.stdout.partition("Commands:")[2]
@@ -709,8 +709,8 @@ def test_a_sheet_that_breaks_in_the_middle_keeps_what_was_taken() -> None:
     again = run("contacts", "import", "broken.csv", "--list", "broken")
 
     assert done.returncode == 2
-    assert_one_sentence(done, "opened on line 702 … The 600 ready rows up to line 601 … when the file is mended")
-    assert "400 new contacts and 600 known ones" in again.stdout
+    assert_one_sentence(done, "opened on line 702 … The 500 ready rows up to line 501 … when the file is mended")
+    assert "500 new contacts and 500 known ones" in again.stdout
 
 
 def test_no_log_holds_a_number(tmp_path: Path) -> None:

@@ -223,7 +223,7 @@ class Ether:
         """What the carrier says of one message, at this moment."""
         reference = json.loads(request.body)["reference"]
         taken = bool(self.accepted.get(reference))
-        if taken and not self.provider.capabilities.lookup_proves_absence and self.rng.random() < 0.4:
+        if taken and not self.provider.capabilities.lookup_proves_absence and self.rng.random() < 0.6:
             self.overlooked.add(reference)  # its list lags behind: that is why its "not there" proves nothing
             taken = False
         self.note("carrier", "looked up", taken)

@@ -213,12 +213,12 @@ class _World:
             database=rng.choice([0.001, 0.004, 0.01]),
             slow_database=often(0.4, 0.2),
             late_timer=often(0.3, 0.05),
-            slow_seconds=rng.choice([0.3, 0.3, 1.5]),
+            slow_seconds=rng.choice([0.3, 1.5]),
         )
         self.storm_seconds = rng.uniform(3, 8)
         self.has_caps = rng.random() < 0.1
         lookup = rng.random() < 0.6
-        provider = ether.Plain(echo=rng.random() < 0.8, lookup=lookup, proves_absence=lookup and rng.random() < 0.7)
+        provider = ether.Plain(echo=rng.random() < 0.8, lookup=lookup, proves_absence=lookup and rng.random() < 0.5)
         answers = {
             what: weight if what == "accept" or rng.random() < 0.5 else 0 for what, weight in ether.ANSWERS.items()
         }

@@ -311,7 +311,10 @@ def pace(
     spend_cap: Any,
     as_json: bool,
 ) -> None:
-    """Changes the tranches while it runs, from the next one on, and its own limits, at once."""
+    """Changes its tranches and limits while it runs.
+
+    Tranches from the next one on, limits at once.
+    """
     from paceline.messaging import campaigns, lanes
 
     tranches, limits = (batch_size, delay_period), (mps, per, spend_cap)

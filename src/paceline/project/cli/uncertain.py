@@ -26,7 +26,10 @@ def uncertain(ctx: click.Context) -> None:
 @as_json
 @installed
 def list_(campaign_id: str | None = None, as_json: bool = False) -> None:
-    """Shows them, the oldest first, with what is known and when the provider is asked next."""
+    """Shows them, the oldest first.
+
+    With what is known, and when the provider is asked next.
+    """
     found = _found(campaign_id)
     total = found.count()
     fields = ("reference", "to", "frm", "campaign", "submitted_at", "look_ups", "look_up_at", "code", "reason")
@@ -51,7 +54,10 @@ def list_(campaign_id: str | None = None, as_json: bool = False) -> None:
 @as_json
 @installed
 def resend(references: tuple[str, ...], everything: bool, campaign_id: str | None, yes: bool, as_json: bool) -> None:
-    """Sends them again, whatever became of the first submit: some people may get the text twice."""
+    """Sends them again: some people may get it twice.
+
+    Whatever became of the first submit. A report that comes later still counts for it.
+    """
     from paceline.messaging import reconcile
 
     ids = _chosen(references, everything, campaign_id)
@@ -77,7 +83,10 @@ def resend(references: tuple[str, ...], everything: bool, campaign_id: str | Non
 @as_json
 @installed
 def look_up(references: tuple[str, ...], campaign_id: str | None, as_json: bool) -> None:
-    """Asks the providers about them now. Sends nothing by itself that has not been uncertain for the settle time."""
+    """Asks the providers about them now.
+
+    Nothing is sent again that has not been uncertain for the settle time.
+    """
     from paceline.messaging import reconcile
     from paceline.messaging.clock import Clock
     from paceline.messaging.models import TextMessage
