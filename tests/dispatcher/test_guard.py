@@ -88,7 +88,7 @@ def test_a_dispatcher_that_comes_again_frees_what_it_left(tmp_path):
 
 
 def test_the_database_is_away_when_somebody_asks_whether_all_is_done(tmp_path):
-    """`manage.py dispatch --until-idle` looks again, and ends when it sees that all is done; it does not run for ever."""
+    """`manage.py dispatch --until-idle` looks again and ends when all is done; it does not run for ever."""
     account()
     answers = iter([OperationalError("away"), InterfaceError("the connection is closed"), False, True])
     asked = []
