@@ -170,8 +170,30 @@ def test_a_clock_is_anchored_to_the_database(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(engine, "now", lambda: 1_000_000.0)
 
-    assert clock.sync() == 1_000_000.0
+    assert clock.sync() == pytest.approx(1_000_000.0, abs=0.1)
     assert clock.now() == pytest.approx(1_000_000.0, abs=0.1)
+
+
+def test_a_slow_answer_moves_no_slot(monkeypatch):
+    """On a busy machine a reading is old when it comes: what quicker ones have said stands; a set clock is followed."""
+    monotonic = [100.0]
+    server, there, back = [5_000.0], [0.0], [0.0]
+
+    def asked():
+        monotonic[0] += there[0]
+        wall = server[0] + monotonic[0]
+        monotonic[0] += back[0]
+        return wall
+
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic[0])
+    monkeypatch.setattr(engine, "now", asked)
+    clock = Clock()
+    clock.sync()
+    there[0], back[0] = 0.001, 0.080
+
+    assert clock.sync() == pytest.approx(server[0] + monotonic[0], abs=0.001)
+    server[0] -= 3600
+    assert clock.sync() == pytest.approx(server[0] + monotonic[0], abs=0.05)
 
 
 def test_between_two_syncs_time_cannot_jump(monkeypatch):

@@ -132,9 +132,8 @@ def timeline(limit: Limit, now: float, horizon: float, most: int) -> Timeline:
     in_segments = limit.unit == Limit.Unit.SEGMENT
     longest = step * (SEGMENTS_MOST if in_segments else 1)
     if limit.next_free_at is None:
-        free_at = now + step  # as if a segment had just left; a window in segments is full besides
-    else:
-        free_at = pacing.clamp(limit.next_free_at, now, longest, pacing.LOOKAHEAD_SECONDS + LEAD_MOST_SECONDS)
+        longest = step  # as if one segment had just left; a window in segments is full besides
+    free_at = pacing.clamp(limit.next_free_at, now, longest, pacing.LOOKAHEAD_SECONDS + LEAD_MOST_SECONDS)
     recent = [[at, used] for at, used in limit.recent if at + fits * step > now] if in_segments and step else []
     if free_at != limit.next_free_at:
         if limit.next_free_at is not None:

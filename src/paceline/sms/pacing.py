@@ -10,10 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-LATE_TOLERANCE_SECONDS = 0.030
+LATE_TOLERANCE_SECONDS = 0.025
 """A slot that is missed by more than this is void: its message goes back."""
 
-WINDOW_SECONDS = 1.0 + LATE_TOLERANCE_SECONDS
+CLOCK_ERROR_SECONDS = 0.005
+"""By how much two processes that share a limit may differ about the time."""
+
+WINDOW_SECONDS = 1.0 + LATE_TOLERANCE_SECONDS + CLOCK_ERROR_SECONDS
 """An interval is this over the rate, so that by the wire's record no sliding second holds more than the
 rate: a submit is at most the tolerance late, never early. The price is 3 % of throughput."""
 
