@@ -107,6 +107,7 @@ def _run(demo: Demo, headless: bool, as_json: bool) -> None:
             running.stop()
             raise
         except KeyboardInterrupt:
+            running.end_at_once_when_asked_again()
             click.echo("\nDraining: what is on the wire finishes. Ctrl-C again stops at once.", err=True)
             running.stop()
             click.echo("Stopped. The same command goes on where it stood; --fresh begins again.", err=True)

@@ -96,8 +96,21 @@ class Supervisor:
             self.look()
             time.sleep(0.05)
 
+    def end_at_once_when_asked_again(self) -> None:
+        """From here on Ctrl-C ends all children and this process at once.
+
+        As a signal's handler and not as an exception, which may come up where it goes unheard.
+        """
+
+        def at_once(*_: object) -> None:
+            for child in self._children:
+                _signal(child.process, signal.SIGKILL)
+            os._exit(130)
+
+        signal.signal(signal.SIGINT, at_once)
+
     def stop(self) -> None:
-        """Asks every child to drain and end, and waits for it; a second Ctrl-C ends them at once."""
+        """Asks every child to drain and end, and waits for it."""
         try:
             for child in reversed(self._children):
                 _signal(child.process, signal.SIGTERM)

@@ -129,6 +129,7 @@ def _stopped_with(running: Any) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
+        running.end_at_once_when_asked_again()
         click.echo("\nDraining: what is on the wire finishes. Ctrl-C again stops at once.")
         running.stop()
         click.echo("Stopped. `paceline up` goes on where it stood.")
