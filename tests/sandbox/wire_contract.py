@@ -362,10 +362,11 @@ class WireContract:
         with self.stage(tmp_path, expired_numbers=(NUMBER,)) as stage:
             if not stage.provider.capabilities.reports:
                 pytest.skip("sends no reports")
-            stage.submit(self.message(number=NUMBER))
+            message = self.message(number=NUMBER)
+            (provider_id,) = stage.submit(message)
             stage.settle()
 
-        assert stage.box.reports()[-1].status is self.endings[Ending.EXPIRED]
+        assert stage.box.state_of(message.reference, provider_id) is self.endings[Ending.EXPIRED]
 
     def test_opted_out(self, tmp_path: Path) -> None:
         """Told at once or by a report; either way it becomes a suppression."""
