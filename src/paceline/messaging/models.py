@@ -360,6 +360,7 @@ class Reply(models.Model):
     answers = models.ForeignKey(TextMessage, null=True, on_delete=models.SET_NULL, related_name="answered_by")
     delay_seconds = models.FloatField(null=True)  # from the submit of what it answers
     received_at = models.DateTimeField()
+    needs_answer = models.BooleanField(default=True)  # False: an opt-out, a START, a call for help
     opens = models.BooleanField(default=False)  # the conversation was closed until this text
 
     class Meta:
@@ -367,6 +368,18 @@ class Reply(models.Model):
 
     def __str__(self) -> str:
         return f"reply {self.pk}"
+
+
+class TeamReply(models.Model):
+    """A message that somebody of the team wrote in a conversation, and who that was."""
+
+    message = models.OneToOneField(TextMessage, on_delete=models.CASCADE, related_name="team_reply")
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="team_replies")
+    author = models.CharField(max_length=254, blank=True)
+    at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return f"team reply {self.pk}"
 
 
 class Spell(models.Model):
