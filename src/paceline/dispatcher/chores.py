@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from django.db.models import Q
 
-from paceline.messaging import campaigns, events, installation, lanes, outbox
+from paceline.messaging import automatic, campaigns, errands, events, installation, lanes, outbox
 from paceline.messaging.clock import Clock
 from paceline.messaging.models import Event, Sender, TextMessage
 from paceline.messaging.reconcile import Reconciler
@@ -34,13 +34,16 @@ class Chores:
     _due: dict[str, float] = field(default_factory=dict)
     _stopped: str = ""
     _reconciler: Reconciler = field(init=False)
+    _errands: errands.Runner = field(init=False)
 
     def __post_init__(self) -> None:
         self._reconciler = Reconciler(self.clock)
+        self._errands = errands.Runner(self.clock)
 
     def close(self) -> None:
-        """Waits a moment for the look-ups under way; whoever does the chores next asks again for the rest."""
+        """Waits a moment for look-ups and errands under way; whoever does the chores next begins the rest again."""
         self._reconciler.close(CLOSE_SECONDS)
+        self._errands.close(CLOSE_SECONDS)
 
     def round(self) -> Step:
         step = Step()
@@ -54,6 +57,9 @@ class Chores:
         self._reconcile()
         if self._is_time("expire", EVERY_HOUR):
             outbox.expire_reports()
+            automatic.forget(now)
+        if not self._stopped and self._is_time("errands", ASK_EVERY_SECONDS):  # of a copy, nothing is done outside
+            self._errands.step()
         step.more = events.apply_due(now) >= events.APPLY_MOST
         for campaign in [] if self._stopped else campaigns.due():  # of a copy, what is held stays held
             if campaigns.fan_out(campaign):
@@ -104,4 +110,6 @@ def is_anything_due(now: float) -> bool:
     if any(lanes.has_room(sender, now) and waiting.filter(sender=sender).exists() for sender in open_lanes):
         return True
     on_its_way = TextMessage.objects.filter(status__in=[Status.LEASED, Status.SUBMITTING])
+    if errands.is_any_due(now):
+        return True
     return on_its_way.exists() or Event.objects.filter(next_try_at__lte=now).exists()

@@ -25,13 +25,22 @@ if TYPE_CHECKING:
 
     from .lookups import look_up
     from .models import TextMessage
-    from .signals import MessageEvent, delivery_updated, message_received, message_sent
+    from .signals import (
+        KeywordMatch,
+        MessageEvent,
+        delivery_updated,
+        keyword_matched,
+        message_received,
+        message_sent,
+    )
     from .texts import InsideTransaction, queue_text, send_text
 
 _HOMES = {
     ".lookups": ("look_up",),
     ".models": ("TextMessage",),
-    ".signals": ("MessageEvent", "delivery_updated", "message_received", "message_sent"),
+    ".signals": (
+        *("KeywordMatch", "MessageEvent", "delivery_updated", "keyword_matched", "message_received", "message_sent"),
+    ),
     ".texts": ("InsideTransaction", "queue_text", "send_text"),
     "paceline.sms.errors": (
         *("AccountProblem", "InvalidNumber", "OptedOut", "Refused", "SenderProblem", "TextMessageError"),
@@ -45,6 +54,7 @@ __all__ = [
     "AccountProblem",
     "InsideTransaction",
     "InvalidNumber",
+    "KeywordMatch",
     "MessageEvent",
     "OptedOut",
     "Refused",
@@ -56,6 +66,7 @@ __all__ = [
     "Unavailable",
     "Uncertain",
     "delivery_updated",
+    "keyword_matched",
     "look_up",
     "message_received",
     "message_sent",

@@ -24,7 +24,11 @@ from . import accounts, databases
 
 SHAPE = 'PACELINE = {"PROVIDERS": {"default": {"BACKEND": "console"}}, "REGION": "US"}'
 KNOWN = frozenset(
-    {"PROVIDERS", "REGION", "WEBHOOK_URL", "APPLY_IN_WEBHOOK", "DATA_DIR", "INSTANCE", "SETTLE_SECONDS", "WIRE_LOG"}
+    {
+        *("PROVIDERS", "REGION", "WEBHOOK_URL", "APPLY_IN_WEBHOOK", "DATA_DIR", "INSTANCE", "SETTLE_SECONDS"),
+        *("WIRE_LOG", "PROGRAM_NAME", "HELP_CONTACT", "MESSAGE_FREQUENCY", "STOP_TEXT", "START_TEXT", "HELP_TEXT"),
+        *("ANSWER_KEYWORDS", "OFFICE_HOURS", "OFFICE_CLOSED_TEXT", "AUTOMATIC_PER_MINUTE", "WEBHOOK_SECRET"),
+    }
 )
 SQLITE = f'DATABASES["default"]["OPTIONS"] = {databases.SQLITE_OPTIONS}'
 CANNOT_VERIFY = "cannot be verified"  # how providers without their secret begin their rejection

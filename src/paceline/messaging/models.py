@@ -420,3 +420,121 @@ class QuickReply(models.Model):
 
     def __str__(self) -> str:
         return self.shortcut
+
+
+# --- keyword rules and what is automatic ----------------------------------------------------------------------
+
+
+class KeywordRule(models.Model):
+    """What is done by itself with an inbound text: whom it is for, which texts match, and the actions."""
+
+    class Match(models.TextChoices):
+        ANY = "any", "any text"
+        EXACT = "exact", "the whole text"
+        FIRST_WORD = "first_word", "the first word"
+        PATTERN = "pattern", "a pattern"
+
+    name = models.CharField(max_length=120, unique=True)
+    match = models.CharField(max_length=10, choices=Match.choices, default=Match.EXACT)
+    words = models.CharField(max_length=300, blank=True, help_text="with commas: JOIN, IN; a pattern: ... menu ...")
+    actions = models.JSONField(default=list, help_text='[{"do": "reply", "text": "Welcome!"}, {"do": "tag", "tag": "vip"}]')
+    list = models.ForeignKey(
+        ContactList,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="rules",
+        help_text="only for who is on it; empty: for everybody",
+    )
+    language = models.CharField(
+        max_length=12, blank=True, help_text="only for contacts whose field `language` says so: es; empty: any"
+    )
+    position = models.IntegerField(default=100, help_text="lower is looked at first")
+    active = models.BooleanField(default=True)
+    go_on = models.BooleanField(default=False, help_text="look at the later rules too when this one matches")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["position", "id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        """Raises `ValidationError`, each fault with its field."""
+        from . import rules  # it knows this table
+
+        rules.check(self)
+
+
+class ContactTag(models.Model):
+    """A word that rules have put on a contact, once."""
+
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="tags")
+    name = models.CharField(max_length=60)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["contact", "name"], name="once_per_tag")]
+        indexes = [models.Index(fields=["name"], name="by_tag")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AutomaticText(models.Model):
+    """One thing that was done, or held back, without a person: the record that keeps machines from talking for ever.
+
+    Each has the inbound text that caused it, and which of its effects it is: nothing is done twice.
+    """
+
+    class Kind(models.TextChoices):
+        STOP = "stop"
+        START = "start"
+        HELP = "help"
+        REPLY = "reply"
+        HOURS = "hours"
+        FORWARD = "forward"
+        RULE = "rule", "a rule matched"
+
+    cause = models.CharField(max_length=32)  # the reference of the inbound text
+    step = models.PositiveSmallIntegerField()
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    number = models.CharField(max_length=21)  # whom it goes to; for a rule, who wrote
+    sender = models.ForeignKey(Sender, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
+    message = models.OneToOneField(TextMessage, null=True, on_delete=models.SET_NULL, related_name="automatic")
+    rule = models.CharField(max_length=120, blank=True)
+    held = models.CharField(max_length=60, blank=True)  # why it was not sent; empty: it was
+    at = models.FloatField()
+    excused_until = models.FloatField(null=True)  # until then it passes a suppression: what the person has asked for
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["cause", "step"], name="once_per_cause")]
+        indexes = [
+            models.Index(fields=["number", "at"], name="automatic_to"),
+            models.Index(fields=["at"], name="automatic_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
+
+
+class Errand(models.Model):
+    """What a rule wants done outside the database: an e-mail or a webhook, at least once, by whoever does the chores."""
+
+    class Kind(models.TextChoices):
+        EMAIL = "email"
+        WEBHOOK = "webhook"
+
+    key = models.CharField(max_length=48, unique=True)  # also the webhook-id: the same at each try
+    kind = models.CharField(max_length=7, choices=Kind.choices)
+    target = models.CharField(max_length=500)
+    message = models.ForeignKey(TextMessage, on_delete=models.CASCADE, related_name="errands")
+    rule = models.CharField(max_length=120)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    due_at = models.FloatField(null=True, default=0, db_index=True)  # null: nothing is left to do
+    tries = models.PositiveSmallIntegerField(default=0)
+    done_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=200, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"

@@ -26,7 +26,7 @@ from paceline.sms.status import Status
 
 from . import breaker, caps, engine, installation, lanes, senders, signals, suppressions
 from .clock import Clock
-from .models import Campaign, Contact, Sender, TextMessage
+from .models import AutomaticText, Campaign, Contact, Sender, TextMessage
 
 log = logging.getLogger("paceline.outbox")
 
@@ -529,8 +529,8 @@ GATE_READS = (
 def gate(leases: Sequence[Lease], clock: Clock, *, keep: bool = False) -> list[Submission]:
     """The last look before the wire, and the commit of `submitting`: what comes back may be written, once.
 
-    Passes what is still leased by this attempt, not suppressed, of a running campaign, not expired, under the caps of
-    its sender, recipient, account and campaign. The rest goes where it belongs: back to the queue (with `keep` it
+    Passes what is still leased by this attempt, not suppressed (or asked for by the suppressed themselves), of a
+    running campaign, not expired, under the caps of its sender, recipient, account and campaign. The rest goes where it belongs: back to the queue (with `keep` it
     stays leased to the caller), suppressed, cancelled, expired.
     """
     failpoints.hit("before_gate")
@@ -553,6 +553,7 @@ def _pass(held: dict[int, Lease], now: float, *, was: Status = Status.LEASED, ke
     messages = [row for row in rows if row.status == was and (was == "queued" or row.attempt == held[row.pk].attempt)]
     campaigns = till.campaigns({m.campaign_id for m in messages if m.campaign_id})
     suppressed = suppressions.among(m.to for m in messages)
+    excused = _excused([m for m in messages if m.to in suppressed], now)
     till.look_up(messages, senders_)
     passed: list[Submission] = []
     stopped: dict[Status, list[Lease]] = defaultdict(list)
@@ -560,7 +561,8 @@ def _pass(held: dict[int, Lease], now: float, *, was: Status = Status.LEASED, ke
     reached: dict[int, caps.Reached] = {}
     for message in messages:
         lease, sender = held[message.pk], senders_[message.sender_id]
-        end = _stop(message, campaigns.get(message.campaign_id), sender, message.to in suppressed, now)
+        is_suppressed = message.to in suppressed and message.pk not in excused
+        end = _stop(message, campaigns.get(message.campaign_id), sender, is_suppressed, now)
         if end is None and sender.daily_cap is not None:
             used = lanes.used_today(sender, now) + submits[sender.pk]
             end = Status.QUEUED if used >= sender.daily_cap else None
@@ -588,6 +590,15 @@ def _pass(held: dict[int, Lease], now: float, *, was: Status = Status.LEASED, ke
     lanes.count_submits({pk: n for pk, n in submits.items() if senders_[pk].daily_cap is not None}, now)
     till.save()
     return passed
+
+
+def _excused(messages: Sequence[Any], now: float) -> set[int]:
+    """Those that their suppressed recipients have asked for by the very text they answer: see `automatic`."""
+    direct = {m.pk: m.to for m in messages if m.campaign_id is None}
+    if not direct:
+        return set()
+    asked_for = AutomaticText.objects.filter(message__in=list(direct), excused_until__gt=now)
+    return {pk for pk, number in asked_for.values_list("message", "number") if direct[pk] == number}
 
 
 def _senders(ids: set[int]) -> dict[int, Sender]:

@@ -1,4 +1,4 @@
-"""Who is told that a message has changed? Receivers of four signals, after the commit, batch by batch.
+"""Who is told that a message has changed? Receivers of these signals, after the commit, batch by batch.
 
 `message_sent`, `delivery_updated` and `message_received` send one `MessageEvent` as `event`; and Django's own
 `post_save` is sent for `TextMessage`, although most rows are written by statements that Django does not see. Without
@@ -34,6 +34,9 @@ delivery_updated = Signal()
 message_received = Signal()
 """Somebody has sent us a text."""
 
+keyword_matched = Signal()
+"""Keyword rules have matched a text that somebody has sent us. `event` is a `KeywordMatch`."""
+
 _OURS = (message_sent, delivery_updated, message_received)
 
 
@@ -49,6 +52,15 @@ class MessageEvent:
     previous: Status | None
     code: str
     reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeywordMatch:
+    """Rules have matched an inbound text: the row, read after the commit, and the rules' names in their order."""
+
+    message: TextMessage
+    rules: list[str]
     at: datetime
 
 
@@ -135,3 +147,16 @@ def _tell_one(message: TextMessage, row: Any, before: Any, at: datetime) -> None
     else:
         signal = delivery_updated
     signal.send_robust(TextMessage, event=MessageEvent(message, status, previous, row.code, row.reason, at))
+
+
+def matched(message: TextMessage, rules: Sequence[str]) -> None:
+    """Tells that these rules have matched; for inside the transaction that carries them out."""
+    if keyword_matched.has_listeners(TextMessage):
+        at = timezone.now()
+        engine.after_commit(lambda: _tell_match(message.pk, list(rules), at))
+
+
+def _tell_match(message_id: int, rules: list[str], at: datetime) -> None:
+    message = TextMessage.objects.filter(pk=message_id).first()
+    if message is not None:
+        keyword_matched.send_robust(TextMessage, event=KeywordMatch(message, rules, at))

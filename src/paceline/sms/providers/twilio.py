@@ -170,7 +170,12 @@ class Twilio(Provider):
     name = "twilio"
     credentials = ("account_sid", "auth_token")
     capabilities = Capabilities(
-        echoes_reference=True, lookup=True, validity=True, max_text_units=TEXT_LIMIT, signs_webhooks=True
+        echoes_reference=True,
+        lookup=True,
+        validity=True,
+        max_text_units=TEXT_LIMIT,
+        signs_webhooks=True,
+        answers_stop=True,
     )
 
     def __init__(
