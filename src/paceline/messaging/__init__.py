@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     from .lookups import look_up
     from .models import TextMessage
     from .signals import (
+        ConversationEvent,
         KeywordMatch,
         MessageEvent,
+        conversation_closed,
+        conversation_opened,
         delivery_updated,
         keyword_matched,
         message_received,
@@ -39,7 +42,8 @@ _HOMES = {
     ".lookups": ("look_up",),
     ".models": ("TextMessage",),
     ".signals": (
-        *("KeywordMatch", "MessageEvent", "delivery_updated", "keyword_matched", "message_received", "message_sent"),
+        *("ConversationEvent", "KeywordMatch", "MessageEvent", "conversation_closed", "conversation_opened"),
+        *("delivery_updated", "keyword_matched", "message_received", "message_sent"),
     ),
     ".texts": ("InsideTransaction", "queue_text", "send_text"),
     "paceline.sms.errors": (
@@ -52,6 +56,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AccountProblem",
+    "ConversationEvent",
     "InsideTransaction",
     "InvalidNumber",
     "KeywordMatch",
@@ -65,6 +70,8 @@ __all__ = [
     "Throttled",
     "Unavailable",
     "Uncertain",
+    "conversation_closed",
+    "conversation_opened",
     "delivery_updated",
     "keyword_matched",
     "look_up",
