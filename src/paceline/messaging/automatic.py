@@ -317,9 +317,7 @@ class _Record:
         if not held:
             assert sender is not None
             try:
-                message = outbox.queue_text(
-                    said.text, sender, said.to, expires_at=datetime.fromtimestamp(until, UTC)
-                )
+                message = outbox.queue_text(said.text, sender, said.to, expires_at=datetime.fromtimestamp(until, UTC))
             except PacelineError:  # a forwarded text that is too long to send again, or an empty one
                 held = "cannot be sent"
         excused = until if message is not None and said.kind in EXCUSED else None
@@ -362,7 +360,9 @@ def _held(said: Said, sender: Sender | None, now: float) -> str:
         full = to_them.filter(kind=Kind.FORWARD, at__gt=now - HOUR).count() >= FORWARDS_MOST_AN_HOUR
         return "too many to this phone" if full else ""
     answers = list(to_them.exclude(kind=Kind.FORWARD).order_by("at").values_list("at", "kind", "sender"))
-    if said.kind == Kind.STOP and any(kind == Kind.STOP and at > now - CONFIRMED_AGAIN_SECONDS for at, kind, _ in answers):
+    if said.kind == Kind.STOP and any(
+        kind == Kind.STOP and at > now - CONFIRMED_AGAIN_SECONDS for at, kind, _ in answers
+    ):
         return "confirmed already"
     if said.kind == Kind.HOURS and any(
         (kind, of) == (Kind.HOURS, sender.pk) and at > now - HOURS_AGAIN_SECONDS for at, kind, of in answers

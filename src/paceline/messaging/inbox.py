@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection
 from django.utils import timezone
 
+from paceline.sms import intents
 from paceline.sms.keywords import Keyword, classify
 from paceline.sms.messages import InboundText, new_reference
 from paceline.sms.status import Status
 
-from . import conversations, engine, signals, suppressions
+from . import automatic, conversations, engine, signals, suppressions
+from .automatic import Heard
 from .conversations import Answered, Incoming, Taken
 from .models import Contact, Event, Sender, TextMessage
 
@@ -94,6 +96,9 @@ def _take_in(drafts: Sequence[_Draft]) -> list[Taken]:
         ]
     )
     signals.created([one.message.pk for one in taken])
+    automatic.answer_all(
+        [Heard(one.message, intents.read(one.message.text), one.conversation, one.reply.received_at) for one in taken]
+    )
     return taken
 
 

@@ -437,7 +437,9 @@ class KeywordRule(models.Model):
     name = models.CharField(max_length=120, unique=True)
     match = models.CharField(max_length=10, choices=Match.choices, default=Match.EXACT)
     words = models.CharField(max_length=300, blank=True, help_text="with commas: JOIN, IN; a pattern: ... menu ...")
-    actions = models.JSONField(default=list, help_text='[{"do": "reply", "text": "Welcome!"}, {"do": "tag", "tag": "vip"}]')
+    actions = models.JSONField(
+        default=list, help_text='[{"do": "reply", "text": "Welcome!"}, {"do": "tag", "tag": "vip"}]'
+    )
     list = models.ForeignKey(
         ContactList,
         null=True,

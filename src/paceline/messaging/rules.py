@@ -138,7 +138,9 @@ def _words(rule: KeywordRule) -> str:
 def _language(rule: KeywordRule) -> str:
     language = rule.language.strip().lower()
     if language and not re.fullmatch(r"[a-z]{2,3}(-[a-z0-9]{2,8})*", language):
-        raise RuleError(f"{rule.language!r} is no language. Write two letters, such as es, or es-mx; or leave it empty.")
+        raise RuleError(
+            f"{rule.language!r} is no language. Write two letters, such as es, or es-mx; or leave it empty."
+        )
     return language
 
 

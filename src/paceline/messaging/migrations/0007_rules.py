@@ -6,77 +6,162 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('paceline', '0006_inbox'),
+        ("paceline", "0006_inbox"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Errand',
+            name="Errand",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(max_length=48, unique=True)),
-                ('kind', models.CharField(choices=[('email', 'Email'), ('webhook', 'Webhook')], max_length=7)),
-                ('target', models.CharField(max_length=500)),
-                ('rule', models.CharField(max_length=120)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('due_at', models.FloatField(db_index=True, default=0, null=True)),
-                ('tries', models.PositiveSmallIntegerField(default=0)),
-                ('done_at', models.DateTimeField(null=True)),
-                ('outcome', models.CharField(blank=True, max_length=200)),
-                ('message', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='errands', to='paceline.textmessage')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("key", models.CharField(max_length=48, unique=True)),
+                ("kind", models.CharField(choices=[("email", "Email"), ("webhook", "Webhook")], max_length=7)),
+                ("target", models.CharField(max_length=500)),
+                ("rule", models.CharField(max_length=120)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("due_at", models.FloatField(db_index=True, default=0, null=True)),
+                ("tries", models.PositiveSmallIntegerField(default=0)),
+                ("done_at", models.DateTimeField(null=True)),
+                ("outcome", models.CharField(blank=True, max_length=200)),
+                (
+                    "message",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="errands", to="paceline.textmessage"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='KeywordRule',
+            name="KeywordRule",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=120, unique=True)),
-                ('match', models.CharField(choices=[('any', 'any text'), ('exact', 'the whole text'), ('first_word', 'the first word'), ('pattern', 'a pattern')], default='exact', max_length=10)),
-                ('words', models.CharField(blank=True, help_text='with commas: JOIN, IN; a pattern: ... menu ...', max_length=300)),
-                ('actions', models.JSONField(default=list, help_text='[{"do": "reply", "text": "Welcome!"}, {"do": "tag", "tag": "vip"}]')),
-                ('language', models.CharField(blank=True, help_text='only for contacts whose field `language` says so: es; empty: any', max_length=12)),
-                ('position', models.IntegerField(default=100, help_text='lower is looked at first')),
-                ('active', models.BooleanField(default=True)),
-                ('go_on', models.BooleanField(default=False, help_text='look at the later rules too when this one matches')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('list', models.ForeignKey(blank=True, help_text='only for who is on it; empty: for everybody', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='rules', to='paceline.contactlist')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=120, unique=True)),
+                (
+                    "match",
+                    models.CharField(
+                        choices=[
+                            ("any", "any text"),
+                            ("exact", "the whole text"),
+                            ("first_word", "the first word"),
+                            ("pattern", "a pattern"),
+                        ],
+                        default="exact",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "words",
+                    models.CharField(
+                        blank=True, help_text="with commas: JOIN, IN; a pattern: ... menu ...", max_length=300
+                    ),
+                ),
+                (
+                    "actions",
+                    models.JSONField(
+                        default=list, help_text='[{"do": "reply", "text": "Welcome!"}, {"do": "tag", "tag": "vip"}]'
+                    ),
+                ),
+                (
+                    "language",
+                    models.CharField(
+                        blank=True,
+                        help_text="only for contacts whose field `language` says so: es; empty: any",
+                        max_length=12,
+                    ),
+                ),
+                ("position", models.IntegerField(default=100, help_text="lower is looked at first")),
+                ("active", models.BooleanField(default=True)),
+                (
+                    "go_on",
+                    models.BooleanField(default=False, help_text="look at the later rules too when this one matches"),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "list",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="only for who is on it; empty: for everybody",
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="rules",
+                        to="paceline.contactlist",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['position', 'id'],
+                "ordering": ["position", "id"],
             },
         ),
         migrations.CreateModel(
-            name='AutomaticText',
+            name="AutomaticText",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('cause', models.CharField(max_length=32)),
-                ('step', models.PositiveSmallIntegerField()),
-                ('kind', models.CharField(choices=[('stop', 'Stop'), ('start', 'Start'), ('help', 'Help'), ('reply', 'Reply'), ('hours', 'Hours'), ('forward', 'Forward'), ('rule', 'a rule matched')], max_length=8)),
-                ('number', models.CharField(max_length=21)),
-                ('rule', models.CharField(blank=True, max_length=120)),
-                ('held', models.CharField(blank=True, max_length=60)),
-                ('at', models.FloatField()),
-                ('excused_until', models.FloatField(null=True)),
-                ('message', models.OneToOneField(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='automatic', to='paceline.textmessage')),
-                ('sender', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='paceline.sender')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("cause", models.CharField(max_length=32)),
+                ("step", models.PositiveSmallIntegerField()),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("stop", "Stop"),
+                            ("start", "Start"),
+                            ("help", "Help"),
+                            ("reply", "Reply"),
+                            ("hours", "Hours"),
+                            ("forward", "Forward"),
+                            ("rule", "a rule matched"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                ("number", models.CharField(max_length=21)),
+                ("rule", models.CharField(blank=True, max_length=120)),
+                ("held", models.CharField(blank=True, max_length=60)),
+                ("at", models.FloatField()),
+                ("excused_until", models.FloatField(null=True)),
+                (
+                    "message",
+                    models.OneToOneField(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="automatic",
+                        to="paceline.textmessage",
+                    ),
+                ),
+                (
+                    "sender",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="paceline.sender",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['number', 'at'], name='automatic_to'), models.Index(fields=['at'], name='automatic_at')],
-                'constraints': [models.UniqueConstraint(fields=('cause', 'step'), name='once_per_cause')],
+                "indexes": [
+                    models.Index(fields=["number", "at"], name="automatic_to"),
+                    models.Index(fields=["at"], name="automatic_at"),
+                ],
+                "constraints": [models.UniqueConstraint(fields=("cause", "step"), name="once_per_cause")],
             },
         ),
         migrations.CreateModel(
-            name='ContactTag',
+            name="ContactTag",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=60)),
-                ('contact', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tags', to='paceline.contact')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=60)),
+                (
+                    "contact",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="tags", to="paceline.contact"
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['name'], name='by_tag')],
-                'constraints': [models.UniqueConstraint(fields=('contact', 'name'), name='once_per_tag')],
+                "indexes": [models.Index(fields=["name"], name="by_tag")],
+                "constraints": [models.UniqueConstraint(fields=("contact", "name"), name="once_per_tag")],
             },
         ),
     ]
