@@ -1,7 +1,7 @@
 """What is answered without a person? Confirmations of STOP, START and HELP, keyword rules, and who is away.
 
-    text ─▶ STOP, START, HELP? ─▶ its confirmation, and no rule
-        └─▶ else ─▶ keyword rules in their order ─▶ no reply among them, and the office is closed? ─▶ the hours' text
+    text ─▶ STOP, START, HELP? ─▶ its confirmation, and no rule (free words that call for help: rules first)
+        └─▶ else ─▶ keyword rules in their order ─▶ no reply among them, and the office is closed? ─▶ its text
 
 `answer` runs in the transaction that takes the text in: what goes out is queued there, ahead of bulk, from the number
 that the person wrote to, and each effect has its row (`AutomaticText`), so that the same text is never answered twice.
@@ -167,10 +167,9 @@ def plan(
 
     `candidates` are the rules to look at; without them, those in force.
     """
-    ordered = reading.intent is not None and reading.certainty is not Certainty.DOUBTFUL
-    if ordered:
-        assert reading.intent is not None
-        return Plan(texts=_confirmed(reading.intent, number, sender))
+    intent = reading.intent
+    if intent is not None and _is_order(reading):
+        return Plan(texts=_confirmed(intent, number, sender))
     found = Plan(rules.matching(rules.in_force() if candidates is None else candidates, text, contact))
     fields = {name: str(value) for name, value in (contact.fields if contact else {}).items() if value is not None}
     for rule in found.matched:
@@ -182,10 +181,20 @@ def plan(
                     found.texts.append(Said(Kind.FORWARD, action.value, f"From {number}: {text}", rule.name))
             else:
                 found.others.append((rule, action))
-    if reading.intent is None and not any(said.kind == Kind.REPLY for said in found.texts):
-        if closed := closed_text(now):
-            found.texts.append(Said(Kind.HOURS, number, closed))
+    if any(said.kind == Kind.REPLY for said in found.texts):
+        return found
+    if intent is Keyword.HELP:
+        found.texts.extend(_confirmed(intent, number, sender))
+    elif intent is None and (closed := closed_text(now)):
+        found.texts.append(Said(Kind.HOURS, number, closed))
     return found
+
+
+def _is_order(reading: Reading) -> bool:
+    """True for what is no rule's business: the bare words, and free ones that certainly say STOP."""
+    if reading.intent is Keyword.STOP:
+        return reading.certainty is not Certainty.DOUBTFUL
+    return reading.certainty is Certainty.EXACT
 
 
 def _confirmed(keyword: Keyword, number: str, sender: Sender | None) -> list[Said]:

@@ -25,6 +25,7 @@ COMMANDS = {
     "contacts": "contacts",
     "sender": "senders",
     "campaign": "campaigns",
+    "keywords": "keywords",
     "optout": "optouts",
     "uncertain": "uncertain",
     "backup": "copies",
