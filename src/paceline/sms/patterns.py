@@ -134,15 +134,14 @@ def _phrase(part: str, at: int) -> list[Step]:
     """The steps of one phrase, which begins at character `at`."""
     steps: list[Step] = []
     for found in re.finditer(r"\S+", part):
-        steps += _steps(found[0].replace("…", "..."), at + found.start())
+        steps += steps_of(found[0].replace("…", "..."), at + found.start())
     if not any(any(step.exactly) or any(map(any, step.globs)) for step in steps):
-        raise ValueError(
-            f"At character {at + len(part) - len(part.lstrip())}: no word is named here. Write one, or remove the comma."
-        )
+        at += len(part) - len(part.lstrip())
+        raise ValueError(f"At character {at}: no word is named here. Write one, or remove the comma.")
     return steps
 
 
-def _steps(piece: str, at: int) -> list[Step]:
+def steps_of(piece: str, at: int = 1) -> list[Step]:
     """What stands between two blanks: a gap, or a word (more than one if it is parted by a hyphen or the like)."""
     if gap := _GAP.fullmatch(piece):
         if not gap[1]:
