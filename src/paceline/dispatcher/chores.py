@@ -6,7 +6,16 @@ from dataclasses import dataclass, field
 
 from django.db.models import Q
 
-from paceline.messaging import automatic, campaigns, errands, events, installation, lanes, outbox
+from paceline.messaging import (
+    automatic,
+    campaigns,
+    conversations,
+    errands,
+    events,
+    installation,
+    lanes,
+    outbox,
+)
 from paceline.messaging.clock import Clock
 from paceline.messaging.models import Event, Sender, TextMessage
 from paceline.messaging.reconcile import Reconciler
@@ -52,6 +61,7 @@ class Chores:
             self._stopped = installation.guard()
             outbox.recover(self.clock.sync())  # leases end by the database's clock
             campaigns.reopen()
+            conversations.wake()
             if not self._stopped:
                 campaigns.start_scheduled()
         self._reconcile()

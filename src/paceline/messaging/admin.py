@@ -1,11 +1,12 @@
 """What may people see and do in Django's own admin? Read everything, write nothing that has happened.
 
-Only suppressions, senders and blocks change here, by the verbs that every other door uses. No page scans a large
+Only suppressions, senders, blocks, quick replies and keyword rules change here, by the verbs that every other door uses. No page scans a large
 table: searches are exact and by index, and a list counts no further than it shows.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django import forms
@@ -14,13 +15,29 @@ from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.functional import cached_property
 
-from paceline.sms.errors import InvalidNumber
+from paceline.sms import intents
+from paceline.sms.errors import InvalidNumber, TemplateError
 from paceline.sms.numbers import normalize
 
-from . import breaker, engine, lanes, senders, suppressions, texts
-from .models import Account, Campaign, Contact, ContactList, Event, Sender, Suppression, TextMessage
+from . import automatic, breaker, conversations, engine, lanes, senders, suppressions, texts
+from .models import (
+    Account,
+    AutomaticText,
+    Campaign,
+    Contact,
+    ContactList,
+    Conversation,
+    Errand,
+    Event,
+    KeywordRule,
+    QuickReply,
+    Sender,
+    Suppression,
+    TextMessage,
+)
 
 LIST_MOST = 10_000
 FOUND_MOST = 1000
@@ -130,6 +147,37 @@ class ContactListAdmin(ReadOnly):
     fields = ("name", "created_at")
 
 
+@admin.register(Conversation)
+class ConversationAdmin(ReadOnly):
+    """The register; conversations are held in the inbox."""
+
+    list_display = ("number", "ours", "state", "assignee", "unread", "waiting_since", "campaign", "last_at")
+    list_filter = ("state", "assignee", "campaign")
+    list_select_related = ("campaign",)
+    looks_up = ("number", "contact__number")
+    fields = (
+        *("number", "ours", "contact", "sender", "campaign", "state", "assignee", "unread", "waiting_since"),
+        *("snoozed_until", "opened_at", "closed_at", "last_at"),
+    )
+
+
+class QuickReplyForm(forms.ModelForm):
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        try:
+            given["shortcut"] = conversations.shortcut(given.get("shortcut", ""), given.get("text", ""))
+        except (TemplateError, ValueError) as error:
+            raise ValidationError(str(error)) from error
+        return given
+
+
+@admin.register(QuickReply)
+class QuickReplyAdmin(admin.ModelAdmin):
+    form = QuickReplyForm
+    list_display = ("shortcut", "text")
+    ordering = ("shortcut",)
+
+
 @admin.register(Account)
 class AccountAdmin(ReadOnly):
     """Its limits are those of the settings; a block is lifted when what caused it has been mended."""
@@ -228,3 +276,59 @@ class SuppressionAdmin(ReadOnly):
     def save_model(self, request: HttpRequest, suppression: Any, form: Any, change: bool) -> None:
         suppressions.add(suppression.number, suppressions.Reason.MANUAL, suppression.evidence)
         suppression.pk = Suppression.objects.get(number=suppression.number).pk
+
+
+class KeywordRuleForm(forms.ModelForm):
+    trial = forms.CharField(required=False, label="Try this text", help_text="what would be done is said, nothing is")
+
+
+@admin.register(KeywordRule)
+class KeywordRuleAdmin(admin.ModelAdmin):
+    """Written here as on the command line; a faulty one is told field by field."""
+
+    form = KeywordRuleForm
+    list_display = ("name", "position", "active", "match", "words", "list", "language", "go_on")
+    list_filter = ("active", "match")
+    list_select_related = ("list",)
+    ordering = ("position", "pk")
+    fields = ("name", "match", "words", "list", "language", "position", "active", "go_on", "actions", "trial")
+
+    def save_model(self, request: HttpRequest, rule: Any, form: Any, change: bool) -> None:
+        super().save_model(request, rule, form, change)
+        if text := form.cleaned_data.get("trial"):
+            messages.info(request, _tried(text))
+
+
+def _tried(text: str) -> str:
+    """What a stranger's text would bring about."""
+    sender = next(iter(senders.active()), None)
+    found = automatic.plan(
+        text, intents.read(text), number="+12025550199", contact=None, sender=sender, now=timezone.now()
+    )
+    matched = ", ".join(rule.name for rule in found.matched) or "none"
+    said = "; ".join(f"to {each.to}: {each.text}" for each in found.texts) or "nothing"
+    return f"Rules that match {text!r}: {matched}. It would be answered: {said}."
+
+
+@admin.register(AutomaticText)
+class AutomaticTextAdmin(ReadOnly):
+    list_display = ("kind", "number", "sender", "rule", "held", "moment")
+    list_filter = ("kind", "held")
+    list_select_related = ("sender",)
+    looks_up = ("number", "cause")
+    fields = (*list_display, "cause", "step", "message")
+
+    @admin.display(description="at")
+    def moment(self, row: AutomaticText) -> datetime:
+        return datetime.fromtimestamp(row.at, UTC)
+
+
+@admin.register(Errand)
+class ErrandAdmin(ReadOnly):
+    list_display = ("kind", "target", "rule", "tries", "outcome", "created_at", "done_at", "is_waiting")
+    list_filter = ("kind", ("due_at", admin.EmptyFieldListFilter))
+    fields = (*list_display, "key", "message")
+
+    @admin.display(boolean=True, description="waits to be done")
+    def is_waiting(self, errand: Errand) -> bool:
+        return errand.due_at is not None

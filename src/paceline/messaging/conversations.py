@@ -77,11 +77,16 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What has become of one inbound text: its row, what is known of it, and its conversation as it is now."""
+    """What has become of one inbound text: its row, and its conversation as it is after all of them.
+
+    `opens`: the conversation was closed until this text.
+    """
 
     message: TextMessage
-    reply: Reply
     conversation: Conversation
+    answers: Answered | None
+    needs_answer: bool
+    opens: bool
 
 
 def answered(asked: Sequence[tuple[int | None, str, datetime]]) -> list[Answered | None]:
@@ -123,38 +128,43 @@ def take_in(texts: Sequence[Incoming]) -> list[Taken]:
     """
     found = _locked(texts)
     taken = []
-    opened: dict[int, tuple[Conversation, TextMessage]] = {}
     for text in texts:
-        message, conversation = text.message, found[message_key(text.message)]
+        conversation = found[_key(text)]
         needed = text.needs_answer and NUMBER.fullmatch(conversation.number) is not None
-        opens = _hear(conversation, text, needed)
-        if opens:
-            opened[conversation.pk] = conversation, message
-        reply = Reply(
-            message=message,
-            conversation=conversation,
-            campaign_id=text.answers and text.answers.campaign_id,
-            answers_id=text.answers and text.answers.id,
-            delay_seconds=text.answers and text.received_at.timestamp() - text.answers.submitted_at,
-            received_at=text.received_at,
-            needs_answer=needed,
-            opens=opens,
-        )
-        taken.append(Taken(message, reply, conversation))
-    Reply.objects.bulk_create([one.reply for one in taken])
+        taken.append(Taken(text.message, conversation, text.answers, needed, _hear(conversation, text, needed)))
     _write({one.conversation.pk: one.conversation for one in taken}.values())
-    _begin([(conversation, message, "") for conversation, message in opened.values()])
+    engine.insert(
+        Reply._meta.db_table,
+        _REPLY,
+        [_values(one, text.received_at) for one, text in zip(taken, texts, strict=True)],
+    )
+    _begin([(one.conversation, "", one.message.pk) for one in taken if one.opens])
     return taken
 
 
-def message_key(message: TextMessage) -> tuple[str, str]:
-    """The conversation that an inbound text belongs to: their number, and ours."""
-    return message.frm, message.to
+_REPLY = (
+    *("message_id", "conversation_id", "campaign_id", "answers_id", "delay_seconds", "received_at"),
+    *("needs_answer", "opens"),
+)
+
+
+def _values(one: Taken, received_at: datetime) -> tuple[Any, ...]:
+    campaign_id, answers_id, delay = None, None, None
+    if one.answers:
+        campaign_id, answers_id = one.answers.campaign_id, one.answers.id
+        delay = received_at.timestamp() - one.answers.submitted_at
+    moment = engine.moment(received_at)
+    return one.message.pk, one.conversation.pk, campaign_id, answers_id, delay, moment, one.needs_answer, one.opens
+
+
+def _key(text: Incoming) -> tuple[str, str]:
+    """What tells conversations apart: their number, and ours."""
+    return text.message.frm, text.message.to
 
 
 def _locked(texts: Sequence[Incoming]) -> dict[tuple[str, str], Conversation]:
     """The conversations of these texts, locked until the transaction ends; new ones are made."""
-    first = {message_key(text.message): text for text in reversed(texts)}
+    first = {_key(text): text for text in reversed(texts)}
     found = _of([number for number, _ in first])
     if new := sorted(first.keys() - found.keys()):
         engine.insert(
@@ -213,12 +223,12 @@ def _plain(value: Any) -> Any:
     return engine.moment(value) if isinstance(value, datetime) else str(value) if isinstance(value, State) else value
 
 
-def _begin(opened: Sequence[tuple[Conversation, TextMessage | None, str]]) -> None:
-    """Records that these are open from their `opened_at` on, and tells of it after the commit."""
-    Spell.objects.bulk_create([Spell(conversation=c, opened_at=c.opened_at) for c, _, _ in opened])
+def _begin(opened: Sequence[tuple[Conversation, str, int | None]]) -> None:
+    """Records that these are open from their `opened_at` on, by whom or what text, and tells of it after the commit."""
+    rows = [(c.pk, engine.moment(c.opened_at), None, "") for c, _, _ in opened if c.opened_at]
+    engine.insert(Spell._meta.db_table, ("conversation_id", "opened_at", "closed_at", "closed_by"), rows)
     signals.tell_conversations(
-        signals.conversation_opened,
-        [(c.pk, c.opened_at, by, message and message.pk) for c, message, by in opened],
+        signals.conversation_opened, [(c.pk, c.opened_at, by, message) for c, by, message in opened if c.opened_at]
     )
 
 
@@ -353,7 +363,7 @@ def reopen(conversation: Conversation, by: Any = "", *, at: datetime | None = No
     with engine.write():
         done = _change(conversation, Q(state=State.CLOSED), state=State.OPEN, opened_at=at or timezone.now())
         if done:
-            _begin([(conversation, None, name_of(by))])
+            _begin([(conversation, name_of(by), None)])
     return done
 
 
@@ -402,21 +412,26 @@ def name_of(person: Any) -> str:
 # --- quick replies --------------------------------------------------------------------------------------------
 
 
-def save_quick_reply(shortcut: str, text: str) -> QuickReply:
+def save_quick_reply(name: str, text: str) -> QuickReply:
     """Makes or rewrites a quick reply. Raises `TemplateError` for its text, `ValueError` for its name."""
-    name = shortcut.strip().removeprefix("/").casefold()
-    if not _NAME.fullmatch(name):
+    saved, _ = QuickReply.objects.update_or_create(shortcut=shortcut(name, text), defaults={"text": text})
+    return saved
+
+
+def shortcut(name: str, text: str) -> str:
+    """The name as it is kept: small letters, no slash. Raises as `save_quick_reply` does."""
+    kept = name.strip().removeprefix("/").casefold()
+    if not _NAME.fullmatch(kept):
         raise ValueError("A shortcut is one word of up to 40 letters, digits, hyphens and underscores: /hours")
     if not text.strip():
         raise ValueError("The text is empty; write what the shortcut stands for")
     templates.parse(text)
-    saved, _ = QuickReply.objects.update_or_create(shortcut=name, defaults={"text": text})
-    return saved
+    return kept
 
 
-def remove_quick_reply(shortcut: str) -> bool:
+def remove_quick_reply(name: str) -> bool:
     """False when there was none."""
-    deleted, _ = QuickReply.objects.filter(shortcut=shortcut.strip().removeprefix("/").casefold()).delete()
+    deleted, _ = QuickReply.objects.filter(shortcut=name.strip().removeprefix("/").casefold()).delete()
     return bool(deleted)
 
 

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection
 from django.utils import timezone
@@ -104,44 +105,38 @@ def _take_in(drafts: Sequence[_Draft]) -> list[Taken]:
 
 def _insert(drafts: Sequence[_Draft]) -> dict[str, TextMessage]:
     """{reference: row} of those that this call has inserted: each carries its mark, in case two apply the same."""
-    mark, now = new_reference(), timezone.now()
-    messages = {draft.reference: _message(draft) for draft in drafts}
-    for message in messages.values():
-        message.attempt, message.created_on = mark, now
+    common = {"direction": TextMessage.Direction.INCOMING.value, "status": Status.RECEIVED.value}
+    common |= {"created_on": timezone.now(), "attempt": new_reference()}
+    told = {draft.reference: _told(draft) for draft in drafts}
     fields = [field for field in TextMessage._meta.concrete_fields if not field.primary_key]
+    usual = TextMessage(**common)
+    plain = {f.attname: f.get_db_prep_save(getattr(usual, f.attname), connection) for f in fields}
+    rows = [(plain | values).values() for values in told.values()]
     quote = connection.ops.quote_name
-    engine.insert(
-        TextMessage._meta.db_table,
-        [quote(field.column) for field in fields],
-        [
-            [field.get_db_prep_save(getattr(message, field.attname), connection) for field in fields]
-            for message in messages.values()
-        ],
-    )
-    stored = TextMessage.objects.filter(engine.among(TextMessage, "reference", [*messages]))
-    found = {reference: (pk, attempt) for reference, pk, attempt in stored.values_list("reference", "pk", "attempt")}
-    if len(found) < len(messages):  # MariaDB passes over what another constraint forbids, too
+    engine.insert(TextMessage._meta.db_table, [quote(f.column) for f in fields], [(*row,) for row in rows])
+    stored = TextMessage.objects.filter(engine.among(TextMessage, "reference", [*told]))
+    found = stored.values_list("reference", "pk", "attempt")
+    if len(found) < len(told):  # MariaDB passes over what another constraint forbids, too
         raise IntegrityError("An inbound text could not be stored: its contact or sender is gone")
     mine = {}
-    for reference, (pk, attempt) in found.items():
-        if attempt == mark:
-            mine[reference] = message = messages[reference]
-            message.pk, message._state.adding, message._state.db = pk, False, DEFAULT_DB_ALIAS
+    for reference, pk, attempt in found:
+        if attempt == usual.attempt:
+            mine[reference] = message = TextMessage(pk=pk, **common, **told[reference])
+            message._state.adding, message._state.db = False, DEFAULT_DB_ALIAS
     return mine
 
 
-def _message(draft: _Draft) -> TextMessage:
-    return TextMessage(
-        direction=TextMessage.Direction.INCOMING,
-        reference=draft.reference,
-        contact_id=draft.contact_id,
-        sender_id=draft.sender_id,
-        frm=draft.text.number[:21],
-        to=draft.text.sender[:21],
-        text=draft.text.text,
-        status=Status.RECEIVED,
-        provider_id=draft.text.provider_id[:64],
-    )
+def _told(draft: _Draft) -> dict[str, Any]:
+    """What distinguishes this message from other inbound ones: columns and their plain values."""
+    return {
+        "reference": draft.reference,
+        "contact_id": draft.contact_id,
+        "sender_id": draft.sender_id,
+        "frm": draft.text.number[:21],
+        "to": draft.text.sender[:21],
+        "text": draft.text.text,
+        "provider_id": draft.text.provider_id[:64],
+    }
 
 
 def _reference(event: Event, text: InboundText) -> str:
