@@ -8,6 +8,7 @@ import hmac
 import json
 import time
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from django.core import mail
@@ -19,7 +20,6 @@ from paceline.messaging.models import Errand, TextMessage
 from paceline.sms.addresses import is_global
 from paceline.sms.errors import Unavailable, Uncertain
 from paceline.sms.messages import Response
-from paceline.sms.transports import AsyncTransport
 
 from .factories import Clock, number, on_threads
 
@@ -159,7 +159,7 @@ def test_after_a_day_it_is_given_up(clock, heard):
         moments.append(clock.at)
         run.run()
 
-    waits = [after - before for before, after in zip(moments, moments[1:], strict=False)]
+    waits = [after - before for before, after in pairwise(moments)]
     assert waits == sorted(waits) and 8 <= len(moments) <= 15
     assert moments[-1] - moments[0] <= errands.GIVE_UP_SECONDS
     assert Errand.objects.get().outcome.startswith("given up after")
@@ -194,7 +194,7 @@ def test_two_processes_share_the_errands(clock, heard):
 def test_the_same_errand_is_not_written_twice(heard):
     """Its key is the text's and the step's."""
     webhook(heard)
-    with pytest.raises(Exception, match="(?i)unique|duplicate"), engine.write():
+    with pytest.raises(Exception, match=r"(?i)unique|duplicate"), engine.write():
         webhook(heard)
 
 
@@ -351,8 +351,6 @@ def test_the_chores_run_errands(clock, heard):
         chores.round()
         if Errand.objects.get().done_at:
             break
-        import time
-
         time.sleep(0.01)
     chores.close()
 

@@ -205,7 +205,7 @@ def _confirmed(keyword: Keyword, number: str, sender: Sender | None) -> list[Sai
 
 
 def _may_go_on(text: str, number: str, phone: str) -> bool:
-    """False for what would go round in circles: back to who wrote it, to a sender of ours, or forwarded once already."""
+    """False for what would go round in circles: back to who wrote it, to a sender of ours, or once more."""
     return phone != number and not FORWARDED.match(text) and not Sender.objects.filter(number=phone).exists()
 
 

@@ -48,7 +48,7 @@ TOTAL_SECONDS = 15.0
 HELD_SECONDS = 60.0  # by then an errand has its answer or its time-out; so long nobody else runs it
 AGAIN_SECONDS = (5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0, 21600.0)
 GIVE_UP_SECONDS = 86_400.0
-SECRET_PREFIX = "whsec_"
+SECRET_PREFIX = "whsec_"  # noqa: S105 how the standard marks a secret, not one
 SECRET_LEAST = 24  # bytes, as the standard has it
 
 
@@ -114,8 +114,8 @@ def secret() -> bytes:
         key = b""
     if len(key) < SECRET_LEAST:
         raise NoSecret(
-            f"Webhooks need a secret: set PACELINE_WEBHOOK_SECRET to {SECRET_PREFIX} and {SECRET_LEAST} random bytes or "
-            f"more in base64, such as what this prints: echo {SECRET_PREFIX}$(openssl rand -base64 32)"
+            f"Webhooks need a secret: set PACELINE_WEBHOOK_SECRET to {SECRET_PREFIX} and {SECRET_LEAST} random bytes "
+            f"or more in base64, such as what this prints: echo {SECRET_PREFIX}$(openssl rand -base64 32)"
         )
     return key
 

@@ -521,7 +521,7 @@ class AutomaticText(models.Model):
 
 
 class Errand(models.Model):
-    """What a rule wants done outside the database: an e-mail or a webhook, at least once, by whoever does the chores."""
+    """What a rule wants done outside the database, at least once: an e-mail, or a webhook."""
 
     class Kind(models.TextChoices):
         EMAIL = "email"

@@ -529,9 +529,9 @@ GATE_READS = (
 def gate(leases: Sequence[Lease], clock: Clock, *, keep: bool = False) -> list[Submission]:
     """The last look before the wire, and the commit of `submitting`: what comes back may be written, once.
 
-    Passes what is still leased by this attempt, not suppressed (or asked for by the suppressed themselves), of a
-    running campaign, not expired, under the caps of its sender, recipient, account and campaign. The rest goes where it belongs: back to the queue (with `keep` it
-    stays leased to the caller), suppressed, cancelled, expired.
+    Passes what is still leased by this attempt, not suppressed (unless it is what the suppressed have just asked for),
+    of a running campaign, not expired, under the caps of its sender, recipient, account and campaign. The rest goes
+    where it belongs: back to the queue (with `keep` it stays leased to the caller), suppressed, cancelled, expired.
     """
     failpoints.hit("before_gate")
     held = {lease.id: lease for lease in leases}

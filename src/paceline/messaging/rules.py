@@ -1,8 +1,8 @@
 """What is to be done by itself with an inbound text? Keyword rules: which texts, whose, and the actions.
 
 Rules are looked at by their position; the first that matches is the last, unless it says `go_on`. A rule for a list is
-for who is on it; a rule for a language for contacts whose field `language` says so. What is STOP, START or HELP is never
-a rule's: see `automatic`.
+for who is on it; a rule for a language for contacts whose field `language` says so. STOP, START and HELP are no rule's
+business: see `automatic`.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 `message_sent`, `delivery_updated` and `message_received` send one `MessageEvent` as `event`; and Django's own
 `post_save` is sent for `TextMessage`, although most rows are written by statements that Django does not see.
-`conversation_opened` and `conversation_closed` send one `ConversationEvent`, `keyword_matched` a `KeywordMatch`. Without receivers all of this costs no
-query. A process that dies between a commit and its signals sends none: what must not
-be missed is read from the rows.
+`conversation_opened` and `conversation_closed` send one `ConversationEvent`, `keyword_matched` one `KeywordMatch`.
+Without receivers all of this costs no query. A process that dies between a commit and its signals sends none: what
+must not be missed is read from the rows.
 """
 
 from __future__ import annotations
