@@ -1,7 +1,7 @@
 """What may people see and do in Django's own admin? Read everything, write nothing that has happened.
 
-Only suppressions, senders, blocks and quick replies change here, by the verbs that every other door uses. No page scans a large
-table: searches are exact and by index, and a list counts no further than it shows.
+Only suppressions, senders, blocks and quick replies change here, by the verbs that every other door uses. No page scans
+a large table: searches are exact and by index, and a list counts no further than it shows.
 """
 
 from __future__ import annotations
