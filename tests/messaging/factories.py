@@ -13,11 +13,21 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from paceline.messaging import campaigns, outbox
-from paceline.messaging.models import Account, Campaign, Contact, ContactList, Event, Membership, Sender, TextMessage
+from paceline.messaging import campaigns, inbox, outbox
+from paceline.messaging.models import (
+    Account,
+    Campaign,
+    Contact,
+    ContactList,
+    Conversation,
+    Event,
+    Membership,
+    Sender,
+    TextMessage,
+)
 from paceline.messaging.outbox import Lease, Outcome, Submission
 from paceline.sms.errors import InvalidNumber, WebhookRejected
-from paceline.sms.messages import Accepted, DeliveryReport, InboundText, Message, Request, Response
+from paceline.sms.messages import Accepted, DeliveryReport, InboundText, Message, Request, Response, new_reference
 from paceline.sms.numbers import normalize
 from paceline.sms.providers import Provider
 from paceline.sms.status import Status
@@ -110,6 +120,20 @@ def queued(lane: Sender, how_many: int = 1, campaign: Campaign | None = None, **
 
 def event(account: str = "default", **fields: Any) -> Event:
     return Event.objects.create(**{"account": account, "dedupe_key": f"key {next(_numbers)}", "body": b"[]"} | fields)
+
+
+def inbound(text: str, by: str, to: str, provider_id: str = "", account: str = "default", **fields: Any) -> Event:
+    """The event of one inbound text, as the webhook door has stored it."""
+    provider_id = provider_id or f"in-{next(_numbers)}"
+    said = {"number": by, "sender": to, "text": text, "provider_id": provider_id}
+    return event(account, **{"body": json.dumps([said]).encode(), "next_try_at": 0.0} | fields)
+
+
+def conversation(lane: Sender, text: str = "Is there parking?", by: str = "", **fields: Any) -> Conversation:
+    """What stands in the inbox after a text to `lane`, from somebody new unless told otherwise."""
+    by = by or people(1)[0].number
+    inbox.receive([(inbound(text, by, lane.number, **fields), InboundText(by, lane.number, text, new_reference()))])
+    return Conversation.objects.get(number=by, ours=lane.number)
 
 
 # --- what happens ---------------------------------------------------------------------------------------------

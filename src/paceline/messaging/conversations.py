@@ -38,7 +38,7 @@ ANSWERS_WITHIN = timedelta(days=30)
 """A text that comes later than this after our last one answers nothing in particular."""
 
 NUMBER = re.compile(r"\+[0-9]{3,15}")
-_SHORTCUT = re.compile(r"/([\w-]+)(?!\S)")
+_SHORTCUT = re.compile(r"/([\w-]++)(?!/)")
 _NAME = re.compile(r"[\w-]{1,40}")
 _NEVER_LEFT = (
     *(Status.HELD, Status.QUEUED, Status.LEASED),
@@ -256,9 +256,12 @@ def reply(
             raise errors.Refused("This number may not be texted: it is suppressed", code="suppressed")
         message = outbox.queue_text(spelled, sender, row.number)
         TeamReply.objects.create(message=message, conversation=row, author=name_of(author), at=at)
-        count, since = _unseen(row, seen)
+        unread, since = _unseen(row, seen)
         Conversation.objects.filter(pk=row.pk).update(
-            waiting_since=since, unread=count, contact=message.contact_id, last_at=max(row.last_at, at)
+            waiting_since=since and row.waiting_since and max(since, row.waiting_since),
+            unread=min(unread, row.unread),
+            contact=message.contact_id,
+            last_at=max(row.last_at, at),
         )
     conversation.refresh_from_db()
     return message
@@ -370,10 +373,11 @@ def reopen(conversation: Conversation, by: Any = "", *, at: datetime | None = No
 def mark_read(conversation: Conversation, *, seen: int | None = None) -> int:
     """Nothing of it is unread, but for what came after the inbound message with the id `seen`. Answers how much."""
     with engine.write():
-        count, _ = _unseen(_lock(conversation), seen)
-        Conversation.objects.filter(pk=conversation.pk).update(unread=count)
+        row = _lock(conversation)
+        unread = min(row.unread, _unseen(row, seen)[0])
+        Conversation.objects.filter(pk=row.pk).update(unread=unread)
     conversation.refresh_from_db()
-    return count
+    return unread
 
 
 def note(conversation: Conversation, text: str, author: Any = "") -> Note:
@@ -385,7 +389,8 @@ def note(conversation: Conversation, text: str, author: Any = "") -> Note:
 
 def _change(conversation: Conversation, only: Q, **values: Any) -> bool:
     """Changes it where it is still so; the row count is the answer. What the caller holds is up to date then."""
-    done = bool(Conversation.objects.filter(only, pk=conversation.pk).update(**values))
+    with engine.write():
+        done = bool(Conversation.objects.filter(only, pk=conversation.pk).update(**values))
     conversation.refresh_from_db()
     return done
 
