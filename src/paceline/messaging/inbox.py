@@ -97,8 +97,10 @@ def _take_in(drafts: Sequence[_Draft]) -> list[Taken]:
         ]
     )
     signals.created([one.message.pk for one in taken])
+    received_at = {draft.reference: draft.event.received_at for draft in drafts}
     automatic.answer_all(
-        [Heard(one.message, intents.read(one.message.text), one.conversation, one.reply.received_at) for one in taken]
+        Heard(one.message, intents.read(one.message.text), one.conversation, received_at[one.message.reference])
+        for one in taken
     )
     return taken
 
