@@ -25,7 +25,9 @@ def add(*actions, match="exact", words="JOIN", **options):
 
 def test_a_rule_is_kept_as_it_is_used():
     """Numbers in E.164, languages in small letters, nothing around what was typed."""
-    rule = add({"do": "forward", "to": " (206) 555-0150 "}, {"do": "tag", "tag": " vip "}, words=" JOIN, in ", language="ES")
+    rule = add(
+        {"do": "forward", "to": " (206) 555-0150 "}, {"do": "tag", "tag": " vip "}, words=" JOIN, in ", language="ES"
+    )
 
     rule.refresh_from_db()
     assert rule.actions == [{"do": "forward", "to": "+12065550150"}, {"do": "tag", "tag": "vip"}]
@@ -80,7 +82,10 @@ def test_a_faulty_rule_is_told(options, said):
         ({"do": "reply"}, 'Action 2 (reply) needs a text in "text".'),
         ({"do": "reply", "text": "  "}, 'Action 2 (reply) needs a text in "text".'),
         ({"do": "reply", "text": 5}, 'Action 2 (reply) needs a text in "text".'),
-        ({"do": "reply", "text": "Hi", "to": "x"}, "Action 2 (reply) has 'to', which means nothing there. Leave it out."),
+        (
+            {"do": "reply", "text": "Hi", "to": "x"},
+            "Action 2 (reply) has 'to', which means nothing there. Leave it out.",
+        ),
         ({"do": "close", "user": "ada"}, "Action 2 (close) has 'user', which means nothing there"),
         ({"do": "reply", "text": "Hi {{ name }}"}, 'Say what to write instead: {{ name|default("…") }}.'),
         ({"do": "reply", "text": "Hi {{ name"}, "Action 2 (reply): At character 4: “{{” is never closed"),
@@ -90,7 +95,10 @@ def test_a_faulty_rule_is_told(options, said):
         ({"do": "forward", "to": "a@example.org\nBcc: b@example.org"}, "is no e-mail address"),
         ({"do": "tag", "tag": "x" * 61}, "Action 2 (tag): The tag has 61 characters; at most 60 are kept."),
         ({"do": "subscribe", "list": "x" * 121}, "Action 2 (subscribe): The list's name has 121 characters"),
-        ({"do": "webhook", "url": "http://hooks.example.org/"}, "Action 2 (webhook): A webhook carries a person's text"),
+        (
+            {"do": "webhook", "url": "http://hooks.example.org/"},
+            "Action 2 (webhook): A webhook carries a person's text",
+        ),
         ({"do": "webhook", "url": "https://10.0.0.1/"}, "webhooks go to public addresses only"),
     ],
     ids=str,
