@@ -127,11 +127,11 @@ _STRUCK = "…"
 # -- The vocabulary ----------------------------------------------------------------------------------------------------
 
 _MISSPELLED = """
-stop: stopp stpo sotp tsop syop dtop st0p stpp stopl stpop sstop stopit stol ztop
+stop: stopp sttop stpo sotp tsop syop dtop st0p stpp stopl stpop sstop stopit stol ztop
 please: pls plz plss plzz plse plese pleas pleae pleaze plez pleease
 text: txt tex tect tezt
 texts: txts texs textz textes
-texting: txting txtin textin texing texitng textng txtn texxting txtng
+texting: txtng txting txtin textin texing texitng textng txtn texxting txtng
 message: msg mesage messege massage messge mssg mesg
 messages: msgs mesages messeges messags mssgs msges mesgs massages
 messaging: mesaging messging msging messagin
@@ -171,15 +171,15 @@ _CLASSES = {
     "dont": "dont never not cannot",
     "me": "me us my our this",
     "whom": "me us this number phone again anymore ever any anything these more further future",
-    "drop": "remove delete take get drop scratch strike cross scrub wipe purge erase unlist delist exclude unenroll pull",
+    "drop": "remove rm delete take drop scratch strike cross scrub wipe purge erase unlist delist exclude unenroll pull",
     "list": "list lists system database records record file files directory texts messages contacts mailing*",
     "mine": "number phone contact contacts info name data details cell line",
     "you": "you u ya yall",
     # French
     "cesse": "arretez stoppez stopper cessez cesser cesse",
-    "envoi": "message messages sms texto textos mail mails pub pubs publicite* envoi envois envoyer ecrire contacter "
+    "envoi": "message messages sms spam texto textos mail mails pub pubs publicite* envoi envois envoyer ecrire contacter "
     "relancer spammer harceler notifications demarch* sollicit* embeter deranger menvoyer mecrire communications",
-    "envoyez": "envoyez envoyer envoye ecrivez ecrire ecris contactez contacter contacte relancez relancer derangez "
+    "envoyez": "envoyez envoyer envoye ecrivez textez texter spammez ecrire ecris contactez contacter contacte relancez relancer derangez "
     "deranger embetez embeter sollicitez solliciter harcelez",
     "otez": "retirez retirer retire enlevez enlever enleve supprimez supprimer supprime effacez effacer efface sortez "
     "sortir rayez rayer otez oter",
@@ -192,13 +192,13 @@ _CLASSES = {
     "borren": "borren borre borra borrar quiten quite quita quitar eliminen elimine elimina eliminar saquen saque saca "
     "sacar remuevan remover retiren retirar",
     # German
-    "nachrichten": "nachricht* sms werbung infos mails anrufe mitteilungen newsletter spam reklame angebote",
+    "nachrichten": "nachricht* werbesms werbenachrichten sms werbung infos mails anrufe mitteilungen newsletter spam reklame angebote",
     "schreiben": "schreib* kontaktier* schick* send* sende melde* belastig* zusend* anschreiben anrufen texten texte "
     "bekommen erhalten empfangen haben",
     "loschen": "losch* streich* entfern* trag tragt tragen nehmt nehmen nimm",
     # Portuguese
     "mensagens": "mensagem mensagens message messages sms spam propaganda* anuncios avisos notificac* ligacoes email*",
-    "mande": "mande mandem mandar manda envie enviem enviar contate contatem escreva escrevam chame chamem ligue liguem "
+    "mande": "mande mandem mandar manda envia falem envie enviem enviar contate contatem escreva escrevam chame chamem ligue liguem "
     "incomode incomodem incomodar perturbe perturbem perturbar encher",
     "tire": "tira tire tirem tirar remova removam remove remover apague apaga apaguem apagar exclua excluam excluir "
     "retire retirem retirar deletar delete deletem",
@@ -250,7 +250,7 @@ send|text|call|contact|email|message my|him|her|them|it|the|flowers, send anyone
 no more than|parking|tickets|questions|rain|pain|milk|availability, not more than, wrong number of, number of
 cant text|talk, cannot text, didnt|havent|never got|get|receive|received|saw|see
 never been|had|mind|give|say|heard|got|received|miss|missed, not sure|yet|today|bad|only|quite|necessarily
-dont want to miss|lose|be, dont need to, dont forget, dont worry, dont bother with
+dont want to miss|lose, dont|not have to, if not, consent form|forms, dont need to, dont forget, dont worry, dont bother with
 contact lens|lenses|form|info|information|sheet, spam folder|filter|musubi|and, in|to|my spam folder
 end|ends|ended|ending of|up|at|on|in|early|date|table|zone|unit, the|this|that|deep|dead|year|low|high|week|weekend|far end
 cancel|cancelled|canceled * appointment|order|reservation|booking|table|cake|delivery
@@ -267,7 +267,7 @@ nicht mehr kommen|heute|schaffen|da|lange|gesehen, habe|hab|haben keine|nichts, 
 nicht vor|nach|klingeln|bis, nehmen sie karten, ist keine option
 vou|posso|vao|ao|pode sair, chega as|que|hoje|amanha|em, pedido chega, horas chega, nao para de, horas para de
 nao mais|tem|posso|recebi|chegou, tira uma|a|o, mais informacoes|tarde, parar no|na|em, parada de
-non smette|smetto|smesso|smettono, ho smesso, basta cosi|un|una|uno|il|la|e, che basta, non ho|ci|so|mi e, piu informazioni|tardi
+non smette|smetto|smesso|smettono, ho smesso, basta cosi|un|una|uno|il|la|e, non ho|ci|so|mi e, piu informazioni|tardi
 niente di|altro|cipolla|male|paura, mi fermo, si ferma, fermata, non sono ancora
 """
 """The words of the rules in another sense. One or more words after one another, without gaps: they are struck out."""
@@ -303,6 +303,9 @@ _TABLE = (
         ^ stop all of it|this|them $
         ^ stop it all $
         ^ stop forever $
+        will|would|can|could <you>|we ...2 stop this|these|it|that|those $
+        ^ stop friend|friends|mate|love|hun|boss|folks $
+        ^ desist|cease $
         ^ stop for good|ever $
         ^ stop at once $
         ^ stop means|is stop $
@@ -321,7 +324,7 @@ _TABLE = (
         "words of the list that are also ordinary ones",
         _DOUBTFUL,
         """
-        ^ end|quit|cancel|remove|revoke|discontinue|alto|parar|stp|removed|delete $
+        ^ end|quit|cancel|remove|revoke|discontinue|halt|alto|parar|stp|removed|delete $
         ^ end ...1 it|this|these $
         ^ will|would|can you quit|end|cease $
         """,
@@ -332,6 +335,10 @@ _TABLE = (
         _CLEAR,
         """
         <stop> ...3 <texts>
+        <stop> ...1 writing|emailing|dming|whatsapping ...1 me|us|to|this
+        how ...3 stop|end|quit this|these|it|them|<texts>
+        ^ how to stop $
+        way ...2 to stop|end|quit
         <stop> from ...1 <texts>
         cease desist
         wont|dont|cant|not|never <you>|they stop|quit
@@ -342,7 +349,7 @@ _TABLE = (
         these|the|this|your|ur|all <texts> ...1 to stop|end|quit|cease
         make it|this|these|them ...1 stop
         said|say|texted|typed|replied|answered|sent ...2 stop
-        told|asked <you> ...3 stop|quit
+        told|asked|telling|asking <you> ...1 to stop|quit
         will|can|could|would <you> ...1 stop $
         appreciate|grateful|if ...4 <you> stopped|quit
         mind ...1 not <texts>
@@ -359,7 +366,9 @@ _TABLE = (
         """
         ^ stop it|this|that|all|<you>|ur|i|im|we|annoying|means|is|or|before|these|those|with|everything|everyone
         stop $
-        stopped|stops $
+        stopping $
+        if|unless <you>|this|it|they dont|doesnt|does|do ...1 stop
+        ^ stop <texts>|its|police
         """,
     ),
     _Rules(
@@ -371,6 +380,9 @@ _TABLE = (
         no more ...1 of ...2 <texts>|this|these|it
         ^ no more $
         ^ no <texts> $
+        ^ ...2 no more $
+        no more|further ...1 <texts>|sms
+        no mre|mor|moar <texts>
         ^ <texts> no $
         ^ no stop ...1 $
         enough ...2 <texts>
@@ -387,8 +399,20 @@ _TABLE = (
         <dont> <text> or <text>
         <dont> bother ...1 <texts>
         <dont> ...2 send anymore|more|these|those
-        <dont> ...1 want|need|wish|wanna|like|care|desire ...5 <texts>|hear|contact*|subscribed|subscription
-        <dont> ...1 want|need|wanna ...1 these|it|this|this|those|any|yours $
+        <dont> send ...2 <texts>
+        <dont> ...1 agree|consent ...4 <texts>|$
+        <dont> ...1 opt|opted in $
+        <dont> ...1 sign|signed|subscribe|subscribed|subscribing ...1 up|to $
+        <dont> ...1 subscribe|subscribed to
+        <dont> ...1 request|requested|ask|asked|want|wanted ...2 <texts>
+        <dont> need|want|use this|your service|services ...2 anymore $
+        no longer need|want|use ...1 service|services
+        <dont> ...1 want|need|wish|wanna|like|care|desire ...5 <texts>|contact*|subscribed|subscription
+        <dont> ...1 want|need|wish|wanna|like|care|desire ...2 hear from|more
+        <dont> ...1 want|need|wanna ...1 these|it|this|those|any|yours $
+        <dont> ...1 want|wish|wanna|like ...2 be|get|getting|receive|receiving ...3 <list>|these|this|those|anymore|any|<texts>
+        <dont> ...1 include me|us
+        not ...1 authorize|authorise|consent|permit
         <dont> ...1 want|need|wanna ...1 any ...1 more|of
         <dont> ...1 want|need|wanna ...1 your|ur
         <dont> ...1 need|want these|the|this ...3 anymore|longer
@@ -411,13 +435,24 @@ _TABLE = (
         <drop> ...1 <me> ...4 <list>
         get|let <me> ...1 out of ...4 <list>
         <drop>|get ...1 <me>|your|ur|the ...4 off|from|out ...4 <list>
-        ^ ...3 <drop>|get me|us|mine ...1 off|out|$
-        <drop>|lose|forget|block ...1 <me> ...2 <mine>
+        ^ ...3 <drop>|get me|us|mine ...1 off|out
+        ^ ...3 remove|rm|delete|scratch|erase|unlist me|us $
+        <drop>|lose|forget|block|rm|ditch ...1 <me> ...2 <mine>
         <drop>|take ...1 <me> ...1 <mine> ...1 off|out
         take|get it|this|me|us ...1 off $
         <drop> <mine> $
         remove ...1 from ...2 <list>
+        <drop> all ...1 <me> <mine>|information
+        ^ removal ...1 request|$
+        request* ...2 removal
+        how ...3 get removed|out
+        ^ scrub|forget me $
+        your|my|this number|info ...3 remove it
+        ^ remove it $
         be|been|being removed|deleted ...4 $
+        rm me|us
+        rid of <me> ...1 <mine>
+        ^ off ...2 list|lists|database|system
         be|been taken|removed|dropped off|from|out
         have|want|get <me> ...2 <mine> removed|deleted|taken
         off ...2 list|database|system
@@ -440,7 +475,7 @@ _TABLE = (
         un subscribe
         opt|opted|opting|opts ...1 out
         optout|optsout
-        cancel|end|stop|terminate|discontinue|quit ...3 subscription|texts|text|alerts|notifications|messages|sms|updates
+        cancel|end|stop|terminate|discontinue|quit ...3 subscription|texts|text|alerts|notifications|messages|sms|updates|reminders|communic*|contact
         turn|shut|switch ...1 these|this|it|them|texts|messages|notifications|alerts ...1 off
         turn|shut|switch off ...2 it|these|this|them|texts|messages|notifications|alerts
         deactivate|disable|mute ...2 texts|messages|notifications|alerts|these
@@ -478,15 +513,55 @@ _TABLE = (
         sick|tired|fed|hate|done|enough|annoyed|annoying ...3 <texts>
         too many|much ...1 <texts>
         <you> text|message|contact|call too
-        ^ not interested $
+        ^ ...1 not interested ...2 $
+        ^ no interest $
+        not interested ...3 <texts>
+        ^ ...1 do not want $
         ^ no longer interested $
         can <you> not $
         keep|still|why ...3 getting|texting|sending|messaging|receiving ...1 me|these|this|$
         spammer|spammers|scammer|scammers
         this is spam
         never ...1 signed up
-        that|thats enough $
-        deceased|passed away|minor
+        never ...1 asked for this|these|it
+        call|calling|contact|contacting|hear from ...1 lawyer|attorney|fcc|ftc|police|cops
+        filing|filed|file ...1 complaint
+        child|childs|kid|kids|minors phone|number $
+        no longer ...1 his|her|hers|their|theirs number|phone|cell
+        number|phone is no longer|not ...1 his|hers|theirs|in
+        not ...1 his|her|their phone|number ...1 $
+        doesnt ...1 have|use this number|phone ...1 $
+        no longer has|uses|have this number|phone
+        on ...1 do not call
+        remove consent
+        ^ cancel ...1 this|these|all|everything|it|me $
+        cancel my number
+        ^ cut it out $
+        ^ knock it off
+        ^ give it a rest $
+        ^ enough ...1 $
+        ^ stop waking|calling|messing|annoying me|us
+        ^ shut up $
+        unwanted|unsolicited ...1 <texts>|$
+        many times ...3 no|stop
+        said to stop
+        like|want this|these to end|stop
+        wrong no|num $
+        this isnt|not him|her|them $
+        nobody|noone|one ...1 named|called
+        not the person ...3 looking
+        ^ ...1 spam|junk ...1 $
+        ^ reporting ...1 this|it|spam $
+        tired|sick of|to these|this|it $
+        ^ <you>|your|ur|youre annoying $
+        go to hell
+        ^ ...1 mute me $
+        suspend ...2 <texts>
+        discontinue ...1 service|services|it|this
+        that|thats|already enough $
+        enough already $
+        deceased|minor $
+        passed away $
         """,
     ),
     _Rules(
@@ -502,11 +577,28 @@ _TABLE = (
         <envoyez> ...1 plus|rien|jamais
         ne|pas <envoyez> $
         ne pas|plus|jamais ...1 <envoyez>
+        ne me texte|ecris|contacte|appelle plus
+        aucun|aucune <envoi>
         ne ...1 <envoyez> pas
         veux|souhaite|voudrais|desire ...1 plus ...4 <envoi>|recevoir|contacte*|sollicit*
         veux|souhaite|desire pas ...2 recevoir|contacte*|<envoi>
         pas de <envoi>
         ^ fin de|des|aux <envoi>
+        stop tout
+        demande|dit|prie|priais ...1 de|d ...1 <cesse>
+        dit|demande <cesse>
+        de|d <cesse> $
+        ^ ...1 <cesse> $
+        pouvez|pourriez|voulez ...1 vous <cesse>
+        ^ <cesse>|suspendre $
+        ne|de ...1 plus ...2 <envoyez>|appeler|recevoir|deranger|rien|etre
+        plus ...1 etre derange*|contacte*|sollicit*|appele*
+        souhaite|veux|voudrais|aimerais ...1 etre retire*|supprime*|enleve*|desinscri*|efface*
+        <envoyez> plus
+        ^ plus jamais|rien|aucun ...1 $
+        ^ jamais plus $
+        plus de promo*
+        radiez|virez|supprime|enleve ...1 moi
         refuse ...2 recevoir|<envoi>
         desinscri*
         desabon*
@@ -530,6 +622,27 @@ _TABLE = (
         trompez|trompe|trompes ...2 numero|personne
         lachez|lache moi|nous
         ca suffit $
+        mauvaise personne
+        mauvais destinataire
+        numero errone|incorrect
+        etes|suis trompe*
+        est une erreur $
+        veux|voulais pas|plus $
+        insistez pas
+        ^ marre $
+        ai marre $
+        ras le bol
+        me|nous harcel*
+        ^ bloque $
+        vous bloque
+        foutez|fous le camp
+        cassez|casse vous|toi
+        pas interesse|interessee $
+        pas ...1 mon|la|le bon|bonne|numero ...1 personne|numero
+        pas mon numero
+        faites ...1 erreur ...2 $
+        est|signale|signaler ...1 du|comme|un spam
+        ^ resilier|resiliez $
         ca suffit vos|les|avec|de|maintenant
         marre ...3 <envoi>
         harcelement|plainte
@@ -554,14 +667,31 @@ _TABLE = (
         no quiero nada $
         no quiero|deseo|quiera que ...2 <manden>|sigan|contacten
         ^ no <mensajes> $
+        no llamar|escribir ni escribir|llamar
+        no envi*|mand* ...2 <mensajes>
+        salir de la|su|esta lista
         <dejen> ...1 de|con|a|los ...2 <mensajes>|<manden>|llamar*|joder|chingar|escribirme|mandarme|molestarme|enviarme
         que <dejen> de <manden>
         <dejen>|dejenme|dejame|dejeme ...1 en paz
         ^ basta|paren $
         ^ ...1 paren|pare $
-        dar|darme|darnos|denme|dame|deme|den|doy|darse ...1 de baja
-        quiero|solicito|pido|solicitar|quisiera|baja la|mi|una|darme baja
+        ^ para $
+        dar|darme|darnos|darse|dese|denme|dame|deme|den|doy|darse ...1 de baja
+        solicito|pido|solicitar|solicitud ...1 baja
+        quiero|quisiera la|mi|una|darme baja
         ^ stop|alto|baja $
+        prefiero|gustaria|deseo|pido|ruego no recibir|<manden>
+        no deseo|quiero ...1 sus|tus|de ...1 servicios|<mensajes>
+        deteng*|suspend* ...2 <mensajes>|$
+        desactiv* ...2 <mensajes>|$
+        basta con|de ...2 <mensajes>|<manden>|molest*|joder
+        <dejen> de fregar|joder|chingar|molestar
+        me sacan|saquen|quitan|borran ...3 lista|base|favor
+        pueden|puede|podrian|podria ...1 borrar|quitar|eliminar|sacar ...1 $
+        me pueden|puede|podrian ...1 borrar|quitar|eliminar|sacar|<borren>
+        quiero|pido que|se ...1 elimin*|borr*|quit*
+        dar|tramit* ...1 baja
+        baja inmediata|definitiva
         alto a|con los|sus|estos <mensajes>
         borr*me
         quit*me
@@ -570,6 +700,8 @@ _TABLE = (
         elimin*me
         remuevanme|remuevame|retirenme|retireme|retirame|borrarme|quitarme|eliminarme
         me <borren> ...3 lista|base|$
+        ^ <borren> numero|contacto $
+        borrame|borrarme|quitarme
         <borren> ...2 mi|este|el|nuestro|ese numero|contacto|nombre|telefono|datos
         <borren>|elimin*|borr* ...4 lista|base
         cancel*|anul* ...2 suscripcion|<mensajes>|alertas
@@ -586,7 +718,29 @@ _TABLE = (
         "anger, strangers",
         _DOUBTFUL,
         """
-        numero equivocado|incorrecto
+        numero equivocado|incorrecto|errado
+        equivocan de
+        ^ cancelacion $
+        <dejen>|dejenme|dejame tranquilo|tranquila
+        no estoy interesad* $
+        como spam
+        me tienen ...1 harto|harta
+        estoy hart*
+        ya no quiero|deseo $
+        quiero anular
+        ^ detener|suspender|cancelar $
+        que pesad*|fastidio
+        dejenme|dejame $
+        no jodan|jodas|chinguen|frieguen|insistan
+        no ...1 estoy|estuve suscri*
+        no|nunca me ...1 suscri*|registre|inscribi
+        no conozco este|ese|a este|ese|nadie ...1 numero $
+        persona equivocada
+        ^ ...1 equivocado|equivocada $
+        voy|vamos a reportar|bloquear|denunciar
+        los|te|lo bloqueo|reporto|denuncio
+        ^ bloquead* $
+        no autorizo $
         equivocado|equivoco|equivocaron|equivocaste ...1 de numero|persona
         no es el numero de
         no soy ...1 esa|esta|la persona
@@ -617,6 +771,26 @@ _TABLE = (
         hort|hor|horen ...2 auf mir|mich|damit|mit|zu
         ^ ...1 aufhoren ...2 $
         ^ stoppen ...1 $
+        mochte|will|wollen|mochten ...3 nicht ...1 kontaktiert|angeschrieben
+        keinen|kein kontakt ...1 mehr|$
+        ^ ...1 unterlassen $
+        lassen sie ...1 das|es $
+        ^ nicht mehr ...1 $
+        kontaktier* ...1 mich|uns nicht
+        hort|hor damit auf
+        konnt|konnen|konnten|kannst ...2 aufhoren
+        aufhoren mit|damit
+        schluss $
+        genug ...1 mit|von
+        um loschung
+        loschung meiner|meines|der
+        nehm*|nimm ...2 meine nummer ...2 raus|heraus
+        nehm*|nimm ...1 mich|uns ...1 raus|heraus
+        einwilligung|zustimmung ...1 widerruf*
+        ^ stop das|dies|diese|diesen
+        ^ lass|lasst das $
+        raus|austreten aus ...1 verteiler|liste
+        bestell* ...3 ab
         stop|stoppt|stoppen sie|das|die|mit|diese|den ...2 <nachrichten>|das
         stoppt das|die|diese
         schluss ...1 damit|mit
@@ -652,6 +826,24 @@ _TABLE = (
         ^ schluss ...1 $
         ^ widerruf $
         ^ kein interesse ...1 $
+        ^ kein bedarf $
+        ^ ...2 unerwunscht $
+        ^ ...1 entfern*|streich* $
+        ^ ende $
+        ^ genug ...1 $
+        ^ ich ...1 kundige|widerspreche $
+        leck mich
+        geht|geh weg
+        nicht meine nummer
+        hier ...1 gibt|wohnt es|kein*
+        ^ blockiert $
+        ich blockiere euch|sie|dich
+        ^ kundigung $
+        nicht meine|die richtige nummer|person
+        nerv nicht
+        anzeige
+        mochte|will das nicht $
+        abo kundig*
         reichts
         ...1 reicht es $
         ^ es reicht $
@@ -669,6 +861,9 @@ _TABLE = (
         """
         nao quero|desejo|gostaria|queremos ...3 <mensagens>|receber
         nao quero mais $
+        nao quero mais nada $
+        nao autorizo
+        chega ...1 disso|dessas|desses
         nao me|nos <mande>
         nao <mande> ...2 mais|nada|<mensagens>
         nao perturb*|incomod*
@@ -678,7 +873,20 @@ _TABLE = (
         gostaria|quero|prefiro de|nao ...1 receber|nao
         ^ pare|parem ...1 $
         pare|parem|para|parar|deixem|deixe de|com ...2 <mande>|<mensagens>|receber|isso|spam
-        quero parar de
+        quero parar ...1 de|com|$
+        nao quero mais isso
+        nao quero|desejo ser|mais contatad*|incomodad*|contato
+        nao quero contato
+        chega de me
+        ^ parar ...1 <mensagens> $
+        quero|gostaria de|ser|que ser|removid*|removam|excluid* ...1 removid*|excluid*|meu|$
+        quero|desejo|gostaria ...1 ser removid*|excluid*|retirad*
+        quero|gostaria ...1 cancelar ...1 <mensagens>|$
+        me <tire> desse|desta|deste|disso|grupo
+        remova|exclua|retire|tire me
+        exclui|deleta|apaga|bloqueia ...1 meu numero|contato
+        esquec* meu numero
+        nao aguento ...3 <mensagens>
         chega ...1 de ...1 <mensagens>|isso
         nada de ...1 <mensagens>
         ^ <mensagens> nao $
@@ -703,7 +911,26 @@ _TABLE = (
         "anger, strangers",
         _DOUBTFUL,
         """
-        ^ cancelar|remover|excluir|descadastro|chega $
+        ^ cancelar|remover|excluir|descadastro|chega|cancela $
+        deixa|deixem|deixe ...1 eu|me|nos em paz
+        processar voces
+        vou|vamos bloquear|reportar|processar
+        nao tenho mais interesse
+        ^ nao me interessa $
+        cansad* ...3 <mensagens>
+        ja chega
+        pode|podem parar
+        ^ bloque* $
+        assedio
+        que saco|chatice
+        me esquec*
+        vao|vai pro|tomar inferno|no
+        esse|este numero nao e
+        aqui nao e a|o
+        errou ...1 numero
+        dessa|essas <mensagens> nao
+        retir* ...1 consentimento
+        me exclui
         numero|pessoa errado|errada
         ^ ...1 engano ...1 $
         denunciar|denunciado
@@ -722,8 +949,8 @@ _TABLE = (
         """
         basta ...2 <messaggi>
         smettetela|smettila
+        la smett*
         smett*|smetta di ...2 <scrivere>|romper*|chiamar*
-        la smetta
         ^ smett* $
         non <scrivere> ...2 piu|altr*|nulla|niente|$
         non mi|ci ...1 <scrivere>
@@ -749,6 +976,26 @@ _TABLE = (
         fermate|fermare ...2 <messaggi>
         interromp*
         stop a|alla|ai|con ...1 <messaggi>
+        non voglio|desidero ...2 disturbat*
+        non ne voglio
+        vorrei|voglio|chiedo|chiediamo|prego ...1 non ...1 ricevere|<scrivere>
+        vorrei|voglio|chiedo ...1 essere cancellat*|rimoss*|tolt*|eliminat*
+        vorrei|voglio|chiedo ...1 cancellazione|disiscri*
+        basta ...1 con ...1 questi|gli|i|le|la <messaggi>
+        basta scriv*|romper*|chiam*|mandar*
+        basta con ...2 <messaggi>
+        potete|puoi|puo smett*
+        mai piu <messaggi>
+        mi|ci ...1 potete|togliete|cancellate|rimuovete ...1 togliere|cancellare|rimuovere|dalla|dal|da
+        potete|puoi|puo toglier*|cancellar*|rimuover*
+        levatemi|levami
+        rimuov*|elimin*|cancell*|togli* numero|contatto
+        disattiv*
+        disdire|disdico|disdetta ...1 abbonamento|iscrizione|servizio
+        revoca|ritiro|nego ...1 consenso
+        non ho ...1 dato ...1 consenso
+        rimuovere|eliminare|cancellare ...1 numero|contatto
+        basta cosi con
         revoco ...2 consenso
         """,
     ),
@@ -759,7 +1006,22 @@ _TABLE = (
         """
         numero sbagliato
         sbagliato numero|persona
-        ^ cancellazione|disdetta|cancellare $
+        ^ cancellazione|disdetta|cancellare|annulla|disdico|disdire $
+        voglio|vorrei disdire
+        non mi interessa piu|$
+        non sono piu interessat*
+        prego cancellare
+        ^ mai piu $
+        mai ...2 iscritt*
+        andatevene|sparite|sparisci
+        rompete|rompendo
+        che rottura|palle
+        ^ bloccat* $
+        vi|ti blocco|segnalo|denuncio
+        non e il|questo numero di
+        persona sbagliata
+        stufato|rotto
+        ^ ...3 basta $
         ^ cancella* ...1 $
         denuncio|denuncia|molestia|molestie
         a quel paese
