@@ -50,22 +50,22 @@ class Reading:
 
 
 ORDINARY = Reading(None, Certainty.CLEAR)
+_CLEAR = Reading(Keyword.STOP, Certainty.CLEAR)
+_DOUBTFUL = Reading(Keyword.STOP, Certainty.DOUBTFUL)
+_HELP = Reading(Keyword.HELP, Certainty.CLEAR)
 
 
 def read(text: str) -> Reading:
     """What `text` asks for, in English, French, Spanish, German, Portuguese or Italian. Under 2 ms, whatever the text."""
     if exact := keywords.classify(text):
         return Reading(exact, Certainty.EXACT)
-    found = {reading for clause in _clauses(text) for reading in _heard(clause)}
-    return next((reading for reading in _BY_WEIGHT if reading in found), ORDINARY)
-
-
-_BY_WEIGHT = (
-    Reading(Keyword.STOP, Certainty.CLEAR),
-    Reading(Keyword.STOP, Certainty.DOUBTFUL),
-    Reading(Keyword.HELP, Certainty.CLEAR),
-)
-"""The heaviest that some clause says is what the text says."""
+    said = [left for clause in _clauses(text) if (left := _left(clause))]
+    heard = {_READINGS[index] for clause in said for index, _ in _RULES.find(["^", *clause, "$"])}
+    if _CLEAR in heard:
+        return _CLEAR
+    if _DOUBTFUL in heard:
+        return _DOUBTFUL
+    return _HELP if _HELP in heard and len(said) == 1 else ORDINARY
 
 
 # -- From text to clauses ----------------------------------------------------------------------------------------------
@@ -112,12 +112,9 @@ def _clauses(text: str) -> Iterator[list[str]]:
             clause = []
 
 
-def _heard(clause: list[str]) -> Iterator[Reading]:
-    """What the rules hear in a clause."""
-    left = _DROPPED_PHRASES.strike(_ELSEWHERE_PHRASES.strike(clause, _STRUCK), "")
-    framed = ["^", *filter(None, left), "$"]
-    for index, _ in _RULES.find(framed):
-        yield _READINGS[index]
+def _left(clause: list[str]) -> list[str]:
+    """What a clause says without what is meant otherwise and without noise."""
+    return list(filter(None, _DROPPED_PHRASES.strike(_ELSEWHERE_PHRASES.strike(clause, _STRUCK), "")))
 
 
 _STRUCK = "…"
@@ -140,7 +137,7 @@ remove: remvoe romove remov rmove reomve remmove
 number: numbr numer nmber num nbr
 unsubscribe: unsub unsubs unsuscribe unsubcribe unsubscibe unsubscrbe unsubsribe unsubscribed unsubscribing unsubscrib
 unsubscribe: unsubscirbe unsubsrcibe unsbscribe unsubscripe unscribe unsubribe unsuscribed unsubcribed
-dont: dnt donot
+dont: dnt donot donnt
 interested: intrested interrested intersted intereted
 immediately: immediatly imediately imediatly
 arretez: aretez arreter arete arrete arretes arrette arretter areter arettez arrettez
@@ -169,7 +166,7 @@ _CLASSES = {
     "pub pubs publicite* textos envoi envois mensaje* mensagem mensagens publicidad werbung nachrichten messaggi* pubblicita",
     "text": "text message contact send call write email bother spam disturb reach solicit harass ping phone",
     "dont": "dont never not cannot",
-    "me": "me us my our this",
+    "me": "me us my our this his her their",
     "whom": "me us this number phone again anymore ever any anything these more further future",
     "drop": "remove rm delete take drop scratch strike cross scrub wipe purge erase unlist delist exclude unenroll pull",
     "list": "list lists system database records record file files directory texts messages contacts mailing*",
@@ -229,7 +226,7 @@ _ELSEWHERE = """
 stop|stops|stopping|stopped|stoped by, stop|stops|stopping|stopped in on|at|to|the|this|today|front
 stop|stops|stopping|stopped at the|a|an|my|your|our|his|her|just|home|midnight|work|night|0*|1*|2*|3*|4*|5*|6*|7*|8*|9*
 stop|stopping|stopped for the|a|an|some|gas|lunch|dinner|coffee|food|kids, stop off, stop over, stops here|there
-bus|train|last|next|pit|truck|quick|one|first|second|final|rest|metro|subway|tram|gas|door|full|non|closest|nearest stop|stops
+shop|bus|train|last|next|pit|truck|quick|one|first|second|final|rest|metro|subway|tram|gas|door|full|non|closest|nearest stop|stops
 a|the|which|what|each|every stop|stops, stop sign|light|lights|watch|clock|motion, stop on the|my|your|our
 dont|cant|cannot|couldnt|wont|wouldnt|never|hasnt|havent|didnt|ill|well|ever stop|stopped|quit|end
 doesnt stop at|here|there|on|in|near, cant not stop, not stop at|until|till, could not stop, can not stop, will not stop
@@ -240,7 +237,7 @@ was told to stop, said to stop, going|trying|want|need|have|had|try|tried|wanted
 stop smoking|drinking|eating|taking|worrying|crying|laughing|barking|working|being|playing|running|payment|work
 stop texting driving, stop texting and driving, stop shop, stop and shop, text and drive, text drive, texting and driving
 kid|son|daughter|toddler|phone|cat texted|typed|sent|pressed stop, if i say|text|reply|type|send stop, accident stop
-dont|not|never|didnt|accidentally|mistakenly take|remove|delete|drop|unsubscribe|unsubscribes|unlist
+dont|not|never|didnt|accidentally|mistakenly take|remove|delete|drop|get me|us|my off|from|out, dont|not|never|didnt|accidentally|mistakenly take|remove|delete|drop|unsubscribe|unsubscribes|unlist
 did|was|got|get|why|were|accidentally|mistake i|we|it|me|unsubscribe unsubscribe|removed|from, i|we accidentally unsubscribe
 off hold, off at, off the waitlist|waitinglist, waiting list, wait list, me off at|on|to|in, off work, drop off, name off the check
 remove|delete|take me from the waitlist|meeting|team|class|appointment|slot|shift
@@ -259,7 +256,7 @@ arret de bus, arret du, arret maladie, bus|train|metro arretez, ne|il|elle|on|se
 arretez pas, a quel arret, a arret, quel arret, plus de place|pain|temps|batterie|infos|questions, un peu plus, plus tard
 plus d informations|infos, je quitte, ne quittez pas, plus informations
 parada de, planta baja, mas bajo|baja, marea esta baja, talla baja, esta|estoy|es baja, estoy de baja, muy|mas|el alto
-no para|paran|paren de|vamos, para mi|ti|el|la|los|las|dos|tres|que|manana|hoy|llevar|cuando, basta con, con eso basta, no es para
+no paren, no para|paran de|vamos, para mi|ti|el|la|los|las|dos|tres|que|manana|hoy|llevar|cuando, basta con dos|tres|uno|un|una|eso|esto|1*|2*|3*, con eso basta, no es para
 no mas de|cebolla|boletos|tiempo|sal|preguntas, nada mas, mas informacion|info|tarde
 no me llego, no me ha|han, no recibi, no quiero nada mas
 hort das|es|er|sie|der auf, hort nicht auf, wie lange, keine zeit|ahnung|fragen|karten|zwiebeln, kein problem|thema|stress
@@ -285,10 +282,6 @@ class _Rules:
     reading: Reading
     phrases: str
 
-
-_CLEAR = Reading(Keyword.STOP, Certainty.CLEAR)
-_DOUBTFUL = Reading(Keyword.STOP, Certainty.DOUBTFUL)
-_HELP = Reading(Keyword.HELP, Certainty.CLEAR)
 
 _TABLE = (
     _Rules(
@@ -336,7 +329,8 @@ _TABLE = (
         """
         <stop> ...3 <texts>
         <stop> ...1 writing|emailing|dming|whatsapping ...1 me|us|to|this
-        how ...3 stop|end|quit this|these|it|them|<texts>
+        how ...3 stop|end|quit ...2 this|these|it|them|<texts>
+        how many ...8 stop
         ^ how to stop $
         way ...2 to stop|end|quit
         <stop> from ...1 <texts>
@@ -354,7 +348,7 @@ _TABLE = (
         appreciate|grateful|if ...4 <you> stopped|quit
         mind ...1 not <texts>
         not <texts> me|us|this
-        stop hitting|blowing|wasting|annoying|bugging|sending|trying|asking|begging|pestering|stalking me|my|our|us|to
+        stop hitting|blowing|wasting|annoying|bugging|sending|trying|asking|begging|pestering|stalking|filling ...1 me|my|our|us|to
         stop trying|asking|begging|pestering|stalking|annoying
         what part of stop
         """,
@@ -366,7 +360,6 @@ _TABLE = (
         """
         ^ stop it|this|that|all|<you>|ur|i|im|we|annoying|means|is|or|before|these|those|with|everything|everyone
         stop $
-        stopping $
         if|unless <you>|this|it|they dont|doesnt|does|do ...1 stop
         ^ stop <texts>|its|police
         """,
@@ -379,11 +372,12 @@ _TABLE = (
         no more|further|additional ...2 <texts>
         no more ...1 of ...2 <texts>|this|these|it
         ^ no more $
-        ^ no <texts> $
+        ^ no ...1 text|texts|texting|message|messages|messaging|sms|spam|contact|promo*|ads|alerts|notif*|marketing|solicit* ...1 no|$
+        no no ...1 texts|messages|spam
         ^ ...2 no more $
         no more|further ...1 <texts>|sms
         no mre|mor|moar <texts>
-        ^ <texts> no $
+        ^ ...1 <texts> no $
         ^ no stop ...1 $
         enough ...2 <texts>
         no need to <text> ...1 me|us|$
@@ -397,6 +391,7 @@ _TABLE = (
         <dont> ...2 <text> ...2 <whom>
         ^ ...2 <dont> text|message|contact|send|email|bother|spam|disturb $
         <dont> <text> or <text>
+        do nt <text>
         <dont> bother ...1 <texts>
         <dont> ...2 send anymore|more|these|those
         <dont> send ...2 <texts>
@@ -437,8 +432,8 @@ _TABLE = (
         <drop>|get ...1 <me>|your|ur|the ...4 off|from|out ...4 <list>
         ^ ...3 <drop>|get me|us|mine ...1 off|out
         ^ ...3 remove|rm|delete|scratch|erase|unlist me|us $
-        <drop>|lose|forget|block|rm|ditch ...1 <me> ...2 <mine>
-        <drop>|take ...1 <me> ...1 <mine> ...1 off|out
+        remove|delete|erase|purge|wipe|scrub|strike|exclude|lose|forget|block|rm|ditch ...1 <me> ...2 <mine>
+        <drop>|take|get ...1 <me> ...1 <mine> ...1 off|out
         take|get it|this|me|us ...1 off $
         <drop> <mine> $
         remove ...1 from ...2 <list>
@@ -506,8 +501,9 @@ _TABLE = (
         wrong number|person|guy|phone
         nobody|noone|one ...1 by|with that|this name
         harassment|harassing|harassed
+        block me from
         block|blocking|blocked|report|reporting|reported ...2 <you>|number|spam|fcc
-        ^ ...1 blocked|reported ...2 $
+        ^ ...1 blocked|reported $
         reported blocked
         lawyer|attorney|sue|suing|fcc|ftc ...6 <texts>|<you>
         sick|tired|fed|hate|done|enough|annoyed|annoying ...3 <texts>
@@ -519,7 +515,7 @@ _TABLE = (
         ^ ...1 do not want $
         ^ no longer interested $
         can <you> not $
-        keep|still|why ...3 getting|texting|sending|messaging|receiving ...1 me|these|this|$
+        why|still|<you>|i|we keep|still|are|am|do|getting ...2 getting|texting|sending|messaging|receiving ...1 me|these|this|$
         spammer|spammers|scammer|scammers
         this is spam
         never ...1 signed up
@@ -736,7 +732,7 @@ _TABLE = (
         no|nunca me ...1 suscri*|registre|inscribi
         no conozco este|ese|a este|ese|nadie ...1 numero $
         persona equivocada
-        ^ ...1 equivocado|equivocada $
+        ^ ...1 equivocado $
         voy|vamos a reportar|bloquear|denunciar
         los|te|lo bloqueo|reporto|denuncio
         ^ bloquead* $
