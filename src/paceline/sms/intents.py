@@ -81,6 +81,7 @@ _SIGNS = {
     "📱": " texts ",
     "💬": " texts ",
     "🖕": " fuckoff ",
+    "$": "s",
     "#": " number ",
     "&": " and ",
 }
@@ -124,7 +125,7 @@ _STRUCK = "…"
 # -- The vocabulary ----------------------------------------------------------------------------------------------------
 
 _MISSPELLED = """
-stop: stopp sttop stpo sotp tsop syop dtop st0p stpp stopl stpop sstop stopit stol ztop
+stop: stahp stap stawp stopp sttop stpo sotp tsop syop dtop st0p stpp stopl 5top stpop sstop stopit stol ztop
 please: pls plz plss plzz plse plese pleas pleae pleaze plez pleease
 text: txt tex tect tezt
 texts: txts texs textz textes
@@ -140,7 +141,7 @@ unsubscribe: unsubscirbe unsubsrcibe unsbscribe unsubscripe unscribe unsubribe u
 dont: dnt donot donnt
 interested: intrested interrested intersted intereted
 immediately: immediatly imediately imediatly
-arretez: aretez arreter arete arrete arretes arrette arretter areter arettez arrettez
+arretez: arretiez aretez arreter arete arrete arretes arrette arretter areter arettez arrettez
 mochte: moechte
 horen: hoeren
 hort: hoert
@@ -150,10 +151,33 @@ losche: loesche
 """
 """What people mean, and what they type. Accents need no mention, nor letters held down (stooop)."""
 
+_FAMILIAR = """
+stopping texting sending contact contacting message messages messaging remove removed delete deleted unsubscribe number
+please interested immediately subscription consent spamming harassing notifications leave alone cancel
+arretez messages desinscrire desabonner supprimez retirez enlevez contactez
+mensajes escriban escribir molesten suscripcion cancelar borrenme numero publicidad
+nachrichten schreiben abmelden aufhoren abbestellen werbung entfernen
+mensagem mensagens remover descadastrar receber propaganda
+messaggi cancellate cancellatemi toglietemi smettete pubblicita ricevere
+"""
+"""Words that are recognised with one slip: a letter left out, doubled, or in its neighbour's place."""
+
+
+def _slips(word: str) -> Iterator[str]:
+    for at in range(1, len(word)):
+        yield word[:at] + word[at + 1 :]
+        yield word[:at] + word[at] + word[at:]
+        yield word[: at - 1] + word[at] + word[at - 1] + word[at + 1 :]
+
+
 _RIGHT = {
-    wrong: right
-    for right, _, wrongs in (line.partition(":") for line in _MISSPELLED.strip().splitlines())
-    for wrong in wrongs.split()
+    **{slip: word for word in _FAMILIAR.split() for slip in _slips(word)},
+    **{word: word for word in _FAMILIAR.split()},
+    **{
+        wrong: right
+        for right, _, wrongs in (line.partition(":") for line in _MISSPELLED.strip().splitlines())
+        for wrong in wrongs.split()
+    },
 }
 
 _CLASSES = {
@@ -183,9 +207,9 @@ _CLASSES = {
     # Spanish
     "mensajes": "mensaje* message messages sms texto textos publicidad promocion* notificacion* avisos correos llamadas "
     "informacion spam cosas ofertas",
-    "manden": "manden mande mandes mandar* mandando envien envie envies enviar* enviando escriban escriba escribas "
+    "manden": "mandeis envieis escribais molesteis manden mande mandes mandar* mandando envien envie envies enviar* enviando escriban escriba escribas "
     "escribir* escribiendo molesten moleste molestes molestar* contacten contacte contactes contactar* texteen",
-    "dejen": "dejen deja deje dejar dejad paren pare parar para basta alto cesen",
+    "dejen": "dejad parad dejen deja deje dejar dejad paren pare parar para basta alto cesen",
     "borren": "borren borre borra borrar quiten quite quita quitar eliminen elimine elimina eliminar saquen saque saca "
     "sacar remuevan remover retiren retirar",
     # German
@@ -197,7 +221,7 @@ _CLASSES = {
     "mensagens": "mensagem mensagens message messages sms spam propaganda* anuncios avisos notificac* ligacoes email*",
     "mande": "mande mandem mandar manda envia falem envie enviem enviar contate contatem escreva escrevam chame chamem ligue liguem "
     "incomode incomodem incomodar perturbe perturbem perturbar encher",
-    "tire": "tira tire tirem tirar remova removam remove remover apague apaga apaguem apagar exclua excluam excluir "
+    "tire": "retira tira tire tirem tirar remova removam remove remover apague apaga apaguem apagar exclua excluam excluir "
     "retire retirem retirar deletar delete deletem",
     # Italian
     "messaggi": "messagg* sms pubblicita comunicazion* notifiche avvisi nulla spam offerte promozion* invio invii",
@@ -211,7 +235,7 @@ please, pleas, thanks, thank you|u, thank, thx, tnx, ty, tks, kindly, cheers, re
 hi, hello, hey, hiya, yo, dear, sir, madam, maam, guys, dude, bro, bruh, man, sweetie, honey, buddy
 good morning|afternoon|evening|day, have a good|great|nice day, god bless, with all due respect
 omg, omfg, lol, lmao, wtf, ffs, stfu, jesus, christ, ugh, wow, for the love of god, for gods sake, for fucks sake
-fuck you|u, fucking, fuckin, fing, f ing, freaking, frickin, goddamn, damn, bloody, the hell
+fucking, fuckin, fing, f ing, freaking, frickin, goddamn, damn, bloody, the hell
 just, really, seriously, now, right away|now, already, immediately, asap, so, ok, okay, alright, well, then, and, but, also
 yes, yeah, yep, yup, nope, nah, sorry, for the last time, lady, fr, im good
 svp, sil vous plait, sil te plait, s il vous plait, merci, bonjour, bonsoir, cordialement, madame, monsieur, maintenant
@@ -229,7 +253,7 @@ stop|stopping|stopped for the|a|an|some|gas|lunch|dinner|coffee|food|kids, stop 
 shop|bus|train|last|next|pit|truck|quick|one|first|second|final|rest|metro|subway|tram|gas|door|full|non|closest|nearest stop|stops
 a|the|which|what|each|every stop|stops, stop sign|light|lights|watch|clock|motion, stop on the|my|your|our
 dont|cant|cannot|couldnt|wont|wouldnt|never|hasnt|havent|didnt|ill|well|ever stop|stopped|quit|end
-doesnt stop at|here|there|on|in|near, cant not stop, not stop at|until|till, could not stop, can not stop, will not stop
+doesnt|dont stop raining|snowing|hurting|bleeding|crying|coughing, doesnt stop at|here|there|on|in|near, cant not stop, not stop at|until|till, could not stop, can not stop, will not stop
 until|til|till|when|before|after|if|why did it|they|he|she|we|i stop|stops|stopped|end|ends|quit
 do|does|did they|it|he|she|we|the stop|end, time do you stop, when do you stop, when does * stop, does * * stop, what time do they stop
 said|told|tell|tells|told me|us|him|her to stop|quit, ask|asked|tell him|her|them|it to stop, ask|tell the * to stop
@@ -253,19 +277,19 @@ end|ends|ended|ending of|up|at|on|in|early|date|table|zone|unit, the|this|that|d
 cancel|cancelled|canceled * appointment|order|reservation|booking|table|cake|delivery
 his|her|their text|texts|message|messages, last|first|second message|text|messages|texts, got|get|have|sent|see your message|text
 arret de bus, arret du, arret maladie, bus|train|metro arretez, ne|il|elle|on|se arretez pas|en|ici|a, ai|a|avons arretez de
-arretez pas, a quel arret, a arret, quel arret, plus de place|pain|temps|batterie|infos|questions, un peu plus, plus tard
+recois|recu|reçu plus|pas, plus|pas recu|recois|reçu, ne recois, arretez pas, a quel arret, a arret, quel arret, plus de place|pain|temps|batterie|infos|questions, un peu plus, plus tard
 plus d informations|infos, je quitte, ne quittez pas, plus informations
 parada de, planta baja, mas bajo|baja, marea esta baja, talla baja, esta|estoy|es baja, estoy de baja, muy|mas|el alto
 no paren, no para|paran de|vamos, para mi|ti|el|la|los|las|dos|tres|que|manana|hoy|llevar|cuando, basta con dos|tres|uno|un|una|eso|esto|1*|2*|3*, con eso basta, no es para
 no mas de|cebolla|boletos|tiempo|sal|preguntas, nada mas, mas informacion|info|tarde
-no me llego, no me ha|han, no recibi, no quiero nada mas
+no me llego|llegaron|mandaron|enviaron|llega|escribieron, no me ha|han, no manden|mande|mandes|envien|envie la|el|los|las, no he recibido, no recibi, no quiero nada mas
 hort das|es|er|sie|der auf, hort nicht auf, wie lange, keine zeit|ahnung|fragen|karten|zwiebeln, kein problem|thema|stress
-nicht mehr kommen|heute|schaffen|da|lange|gesehen, habe|hab|haben keine|nichts, habe die, wann ist|hort
+keine nachricht|nachrichten|sms bekommen|erhalten, nicht bekommen|erhalten, nachricht nicht, nicht mehr warten|kommen|heute|schaffen|da|lange|gesehen, habe|hab|haben keine|nichts, habe die, wann ist|hort
 nicht vor|nach|klingeln|bis, nehmen sie karten, ist keine option
 vou|posso|vao|ao|pode sair, chega as|que|hoje|amanha|em, pedido chega, horas chega, nao para de, horas para de
-nao mais|tem|posso|recebi|chegou, tira uma|a|o, mais informacoes|tarde, parar no|na|em, parada de
+nao mais|tem|posso|recebi|chegou|recebemos, nao recebi|chegou *, tira uma|a|o, mais informacoes|tarde, parar no|na|em, parada de
 non smette|smetto|smesso|smettono, ho smesso, basta cosi|un|una|uno|il|la|e, non ho|ci|so|mi e, piu informazioni|tardi
-niente di|altro|cipolla|male|paura, mi fermo, si ferma, fermata, non sono ancora
+non ho|abbiamo ricevuto|avuto, non mi|ci e|sono arrivat*, niente di|altro|cipolla|male|paura, mi fermo, si ferma, fermata, non sono ancora
 """
 """The words of the rules in another sense. One or more words after one another, without gaps: they are struck out."""
 
@@ -341,6 +365,7 @@ _TABLE = (
         <you> must|should|better stop|quit
         want|wish|like|need|asking|ask|asked|beg|begging|tell|telling|told this|it|these|<you>|them|yall ...1 to stop|quit
         these|the|this|your|ur|all <texts> ...1 to stop|end|quit|cease
+        if|unless ...2 <texts> ...1 dont|doesnt|do ...1 stop|end
         make it|this|these|them ...1 stop
         said|say|texted|typed|replied|answered|sent ...2 stop
         told|asked|telling|asking <you> ...1 to stop|quit
@@ -349,7 +374,7 @@ _TABLE = (
         mind ...1 not <texts>
         not <texts> me|us|this
         stop hitting|blowing|wasting|annoying|bugging|sending|trying|asking|begging|pestering|stalking|filling ...1 me|my|our|us|to
-        stop trying|asking|begging|pestering|stalking|annoying
+        stop|quit trying|asking|begging|pestering|stalking|annoying
         what part of stop
         """,
     ),
@@ -360,6 +385,90 @@ _TABLE = (
         """
         ^ stop it|this|that|all|<you>|ur|i|im|we|annoying|means|is|or|before|these|those|with|everything|everyone
         stop $
+        stop ...2 $
+        ^ stop me|us|from|for|at|to ...1 getting|this|all
+        <drop>|take off|out my|this number
+        calling|contacting ...2 lawyer|attorney|police|cops|fcc|ftc
+        exclude me|us|my
+        didnt ...1 sign|opt|subscribe|agree ...1 up|in|to|$
+        stop|quit fundraising|soliciting|marketing|advertising
+        sop|sop|stoop|step|stip|shop|top|spot|stor <texts> me
+        stop testing|tasting|texing me
+        <dont> ...5 text|texts|texting|message|messages|messaging|sms|spam
+        no ...5 texts|texting|messages|messaging|sms|spam
+        <dont> ...2 <text> ...3 <whom>
+        <dont> ...4 hear ...3 from|about|you
+        <dont> ...1 use|have this|my number
+        <dont> ...1 solicit|contact $
+        <dont> ask me again
+        <drop>|take|get ...2 <me> ...2 of|off ...4 <list>
+        take|get <me> of ...2 list
+        <me> ...1 <mine> ...2 deleted|removed|erased|off
+        deleted|removed|erased|taken ...3 <list>|<mine>
+        off ...3 list|system|database
+        off it $
+        nothing to do with <you>
+        no longer ...2 participate|contact|want|wish
+        not|never ...1 consenting|consented|agreed|agreeing|consent|authorized|permitted
+        ^ no consent|permission|want|moar ...2 $
+        ^ no need $
+        ^ nomore|gtfo|gfy|foff $
+        no use for these|this|it $
+        no need for these|this|it $
+        no need|use for|of your
+        rather|prefer|wish <you> didnt|dont|not|wouldnt|would ...1 <text>|stop
+        appreciate|like|love|prefer ...2 being|be|getting taken|removed|off
+        ever|when ...2 stop $
+        last|final|formal|third|second warning|notice|request
+        want|need off
+        <list> ...3 off
+        not|shouldnt|why ...2 on this|your|the list
+        shouldnt ...1 be ...1 getting|receiving
+        arent for|meant me $
+        not ...1 meant for me
+        these|texts not|arent for me
+        why ...2 get|getting|receive|receiving|got these|this|them $
+        illegal $
+        breaking ...1 law
+        tcpa
+        complaint filed
+        class action
+        lawyers|attorneys ...2 will
+        reported|forwarded|marked|marking|flagged ...1 to|as ...1 carrier|7726|spam|junk|phishing
+        delete|deleting|deleted ...1 block|report|reported|blocked|<you> $
+        ^ deleted|blocking $
+        getting blocked
+        ^ ...1 not wanted|appreciated ...1 $
+        dont like|care|appreciate for|these|being ...2 these|<texts>|spammed|$
+        dont like these
+        ^ not|never again $
+        get|stay|keep out|off of|my|outta ...1 phone|inbox|my|here
+        get outta here
+        ^ stay away $
+        ^ leaf me alone
+        lemme alone
+        ^ bug|back|jog|beat|bugger off|on|it $
+        ^ take a hike $
+        kick rocks
+        drop dead
+        ^ up yours $
+        kiss my ass
+        fuck|screw|eff|hate ...1 your|ur|these|the <texts>
+        fuck|screw|eff you|u|yourself|urself
+        rot in hell
+        not interested in hearing|anything
+        asked|told|ask <you> multiple|many|nicely|several|repeatedly
+        how many times ...3 ask|tell|told|say
+        update ...1 records|list|database
+        dont want $
+        <list> ...6 off $
+        leave ...2 alone
+        bother|annoy|harass|text somebody|someone|anybody else
+        had it|enough with ...3 <texts>
+        <texts> ...4 annoying|crazy|unwanted|welcome|illegal|unsolicited|intrusive
+        sick|tired|fed|over|done ...4 <texts>
+        not ...2 interested ...6 <texts>|offer|offers|list
+        no ...1 interest in
         if|unless <you>|this|it|they dont|doesnt|does|do ...1 stop
         ^ stop <texts>|its|police
         """,
@@ -445,6 +554,8 @@ _TABLE = (
         your|my|this number|info ...3 remove it
         ^ remove it $
         be|been|being removed|deleted ...4 $
+        not ...3 be|being contacted|texted|messaged|called|emailed|solicited
+        not contacted|texted|messaged
         rm me|us
         rid of <me> ...1 <mine>
         ^ off ...2 list|lists|database|system
@@ -468,7 +579,7 @@ _TABLE = (
         """
         unsubscrib*
         un subscribe
-        opt|opted|opting|opts ...1 out
+        opt|opted|opting|opts ...3 out
         optout|optsout
         cancel|end|stop|terminate|discontinue|quit ...3 subscription|texts|text|alerts|notifications|messages|sms|updates|reminders|communic*|contact
         turn|shut|switch ...1 these|this|it|them|texts|messages|notifications|alerts ...1 off
@@ -500,7 +611,7 @@ _TABLE = (
         fuckoff
         wrong number|person|guy|phone
         nobody|noone|one ...1 by|with that|this name
-        harassment|harassing|harassed
+        harassment|harassing
         block me from
         block|blocking|blocked|report|reporting|reported ...2 <you>|number|spam|fcc
         ^ ...1 blocked|reported $
@@ -619,6 +730,26 @@ _TABLE = (
         lachez|lache moi|nous
         ca suffit $
         mauvaise personne
+        vos|tes <envoi> ...2 nerv*|agac*|interess*|saoul*|gonfl*|fatigu*|derang*
+        pourquoi ...3 <envoi>
+        bloctel|33700|cnil|rgpd
+        droit ...1 opposition
+        suppression|retrait de ...2 numero|donnees|liste*|mon|coordonnees|fichier*
+        demande ...2 suppression|retrait|radiation
+        plus ...1 importun*
+        inutile|peine de ...1 <envoi>|relancer|insister
+        oubliez|perdez|oublie moi|mon ...1 numero|$
+        oubliez|perdez moi
+        numero ...1 est plus
+        <envoi> ...1 non|pas desire*|sollicite*|souhaite*|voulu*
+        ^ assez|finissez|desabo ...1 $
+        assez|trop de ...1 <envoi>
+        <cesse> je|vous
+        rien ...1 faire
+        pas|plus ...4 <envoi>|<envoyez>|recevoir
+        <otez> ...5 numero|nom|coordonnees|donnees|liste*|contact*
+        plus ...2 interesse*|client|cliente
+        est plus ...2 numero
         mauvais destinataire
         numero errone|incorrect
         etes|suis trompe*
@@ -670,9 +801,9 @@ _TABLE = (
         que <dejen> de <manden>
         <dejen>|dejenme|dejame|dejeme ...1 en paz
         ^ basta|paren $
-        ^ ...1 paren|pare $
+        ^ ...1 paren|pare|parad $
         ^ para $
-        dar|darme|darnos|darse|dese|denme|dame|deme|den|doy|darse ...1 de baja
+        dadme|dar|darme|darnos|darse|dese|denme|dame|deme|den|doy|darse ...1 de baja
         solicito|pido|solicitar|solicitud ...1 baja
         quiero|quisiera la|mi|una|darme baja
         ^ stop|alto|baja $
@@ -680,8 +811,8 @@ _TABLE = (
         no deseo|quiero ...1 sus|tus|de ...1 servicios|<mensajes>
         deteng*|suspend* ...2 <mensajes>|$
         desactiv* ...2 <mensajes>|$
-        basta con|de ...2 <mensajes>|<manden>|molest*|joder
-        <dejen> de fregar|joder|chingar|molestar
+        basta|<dejen> con|de ...2 <mensajes>|<manden>|molest*|joder
+        <dejen> de ...1 fregar|joder|chingar|molestar
         me sacan|saquen|quitan|borran ...3 lista|base|favor
         pueden|puede|podrian|podria ...1 borrar|quitar|eliminar|sacar ...1 $
         me pueden|puede|podrian ...1 borrar|quitar|eliminar|sacar|<borren>
@@ -720,6 +851,29 @@ _TABLE = (
         <dejen>|dejenme|dejame tranquilo|tranquila
         no estoy interesad* $
         como spam
+        no ...1 sigan|insistan|llamen|busquen|llame ...1 mas|mandando|enviando|escribiendo|$
+        como ...3 cancelo|dejo|salgo|desuscribo ...1 esto|de|esta|$
+        exijo|pido|quiero la baja
+        derecho de|al cancelacion|supresion|olvido|oposicion
+        lopd|robinson|profeco|aepd
+        <mensajes> no deseados|solicitados|deseado
+        demasiados|tantos <mensajes>
+        me ...2 cansaron|molestan|acosando|hartan|hartaron
+        respeten $
+        olvidense|olviden|olvidate|pierdan de|mi|me
+        ni me|nos <manden>
+        numero|celular|telefono no es ...1 de|mio|suyo
+        ya no ...1 tiene este|ese numero
+        ya no soy|trabajo|vivo|estoy
+        cuantas veces
+        ya les|te ...3 baja|stop
+        no|nunca ...4 <mensajes>|<manden>|recibir
+        no quiero|queremos saber nada
+        no me interesa|interesan ...1 recibir|<mensajes>|sus
+        <borren>|borr*|elimin*|quit*|saqu* ...4 datos|numero|nombre|contacto|lista
+        quitad*|borrad*|sacad*|eliminad*
+        numero ya no es
+        ^ ...1 eliminar|borrar|quitar|borren|eliminen|elimine $
         me tienen ...1 harto|harta
         estoy hart*
         ya no quiero|deseo $
@@ -823,6 +977,41 @@ _TABLE = (
         ^ widerruf $
         ^ kein interesse ...1 $
         ^ kein bedarf $
+        hort doch|bitte|endlich|jetzt auf
+        warum|wieso ...5 <nachrichten>|immer|standig
+        <nachrichten> ...2 nerven|nervt|storen|unerwunscht|ungewollt*
+        will|mochte|brauche keine mehr
+        keine mehr ...1 $
+        kein kunde|mitglied mehr
+        nicht mehr mitglied|kunde
+        bin|mochte|will raus
+        ^ raus ...1 $
+        nummer ...1 vergess*
+        vergess* ...2 nummer
+        <schreiben> ...3 loschung
+        verlang*|forder*|bitte ...3 loschung|loschen
+        verbraucherzentrale|bundesnetzagentur|dsgvo
+        melde|meldet euch ...1 $
+        ^ gemeldet ...2 $
+        unerwunscht*|ungewollt*|unverlangt* ...1 <nachrichten>
+        spammt|spammen
+        lass|lasst mich ...1 $
+        geht|gehen mir ...1 auf die|den
+        ^ nervig $
+        zu viele|viel ...1 <nachrichten>
+        ende der|mit ...1 <nachrichten>
+        kein|keine|keinen|nicht|nichts|nie ...4 <nachrichten>
+        nicht|nichts|nie mehr ...3 horen|lesen|von
+        nichts|nicht mehr ...2 von|horen
+        aus|von ...3 verteiler|liste|kartei|datenbank
+        losch*|streich*|entfern* ...5 mich|uns|nummer|daten|kontakt
+        <loschen> ...5 nummer|daten|kontakt|verteiler|liste
+        nummer|daten|kontakt ...4 <loschen>
+        abgemeldet
+        kein interesse ...1 an|daran ...2 <nachrichten>|ihrer|ihren|eurer|euren
+        kein interesse an ihrer|ihren|eurer|euren
+        lass|lasst den mist|scheiss|quatsch|das
+        <schreiben> ...5 nicht|keine|nie
         ^ ...2 unerwunscht $
         ^ ...1 entfern*|streich* $
         ^ ende $
@@ -910,7 +1099,32 @@ _TABLE = (
         ^ cancelar|remover|excluir|descadastro|chega|cancela $
         deixa|deixem|deixe ...1 eu|me|nos em paz
         processar voces
+        nao|nunca ...4 <mensagens>|receber
+        nao preciso|precisamos mais ...2 dess*|das|de|disso
+        nao sou|e mais ...2 numero|cliente
+        <tire> ...4 numero|contato|nome|lista|cadastro|dados
+        numero nao e mais
+        favor nao ...1 <mande>
         vou|vamos bloquear|reportar|processar
+        ja mandei|enviei|pedi|falei|escrevi ...2 parar|sair|stop|nao
+        quantas vezes
+        como ...2 saio|cancelo|paro|sair|cancelar ...2 lista|isso|de|$
+        nao insist*
+        nao encham|encha|preciso|mandem|mande disso|isso|$
+        nao sou mais
+        nao moro|uso|trabalho mais
+        numero|celular nao e ...1 meu|dela|dele
+        exclusao|remocao ...1 dos|da|de|meus
+        exijo|peco|solicito ...1 exclusao|remocao|cancelamento
+        ^ remocao|exclusao $
+        procon|lgpd
+        <mensagens> indesejad*|demais
+        perde*|esquece* meu|o numero
+        remove|remova ai
+        nunca mais $
+        nunca mais me
+        larga do meu pe
+        ^ sumam|some $
         nao tenho mais interesse
         ^ nao me interessa $
         cansad* ...3 <mensagens>
@@ -960,6 +1174,7 @@ _TABLE = (
         cancellatemi|cancellami|cancellarmi
         mi cancelli|cancellate|tolga|tolgano|rimuova|elimini
         disiscri*
+        mi|come ...2 cancello|disiscrivo|tolgo
         toglietemi|toglimi|rimuovetemi|rimuovimi|eliminatemi|eliminami
         <tolga> ...1 il|questo|mio|i|miei|nostro ...1 numero|contatto|nome|nominativo|dati
         <tolga> ...2 lista|elenco|rubrica
@@ -1004,6 +1219,32 @@ _TABLE = (
         sbagliato numero|persona
         ^ cancellazione|disdetta|cancellare|annulla|disdico|disdire $
         voglio|vorrei disdire
+        non ...4 <messaggi>|ricevere
+        toglietelo|toglilo|cancellatelo|cancellalo|rimuovetelo|eliminatelo|eliminalo
+        <tolga> ...4 numero|contatto|nome|dati|lista|elenco
+        numero non e piu
+        perche ...3 <messaggi>|scriver*
+        <messaggi> ...3 disturbano|fastidio|indesiderat*
+        troppi|troppe <messaggi>
+        non sono|abito|lavoro piu
+        non e ...1 il|piu mio|suo numero
+        non e il mio
+        cellulare|numero non e suo|mio|di
+        diritto di|alla opposizione|cancellazione
+        chiedo|richiedo|richiesta|esercito ...3 rimozione|cancellazione|togliermi
+        ^ rimozione|uscire $
+        togliermi|rimuovermi
+        voglio|come ...3 uscire
+        fuori dalla|dal lista|elenco
+        opposizioni|garante
+        indesiderat*|scocciate
+        non richiesto|insistete|rompete $
+        dimenticat*|perdete ...2 numero
+        dimenticatemi|piantatela|piantala|finitela|finiscila
+        fatela finita
+        di smetterla
+        basta con
+        non mi interess* ...2 <messaggi>|ricevere
         non mi interessa piu|$
         non sono piu interessat*
         prego cancellare
