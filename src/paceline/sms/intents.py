@@ -7,8 +7,9 @@ reads as an order to stop. DOUBTFUL may be one: it is better obeyed until a pers
 It goes from left to right, once: the text is parted into clauses (at commas, full stops and the like), each clause into
 words. Frequent misspellings are put right. Words that stand there in another sense ("bus stop", "cancel my 3pm") are
 struck out. Noise ("please", "omg") is dropped. Then all rules look at what is left of the clause. The rules below are
-written in the language of `patterns`, with four additions: `<name>` is a class of words, `^` and `$` are the beginning
-and the end of the clause, and one line is one phrase. Every rule looks at every text; nobody's language is guessed.
+written in the language of `patterns`, one phrase a line, with `<name>` for a class of words, `^` and `$` for the
+beginning and the end of the clause, and `~` for a word that was struck out. Every rule looks at every text; nobody's
+language is guessed.
 
 START is never read from free words: texting somebody unasked is worse than not texting. Nor does YES lift a
 suppression. HELP said freely is CLEAR when hardly anything else is said.
@@ -30,8 +31,8 @@ from .words import words
 LONGEST_TEXT = 1600
 """Characters that are read, after blanks at both ends. Ten segments hold no more."""
 
-MOST_WORDS = 400
-"""Words that are read: some single characters decompose into several."""
+MOST_WORDS = 200
+"""Words that are read: what a person has to say about stopping has been said by then."""
 
 
 class Certainty(StrEnum):
@@ -64,7 +65,7 @@ def read(text: str) -> Reading:
     if exact := keywords.classify(text):
         return Reading(exact, Certainty.EXACT)
     said = [left for clause in _clauses(text) if (left := _left(clause))]
-    heard = {_READINGS[index] for clause in said for index, _ in _RULES.find(["^", *clause, "$"])}
+    heard = {_READINGS[number] for clause in said for number in _RULES.among(["^", *clause, "$"])}
     if _CLEAR in heard:
         return _CLEAR
     if _DOUBTFUL in heard:
@@ -92,7 +93,7 @@ _SIGNS = {
 """Signs that people put in the place of words."""
 
 _BREAK = re.compile(r"(?:[,;:()\n¡¿!?\"“”…]|[.\-–—](?=\s|$)|(?<=\s)[\-–—])+")
-_END = "¶"
+_END = "|"
 _ELISION = re.compile(r"\b(?:qu|[cdjlmnst]|[ds]?all|[dn]ell)['’](?=\w)", re.IGNORECASE)
 """French and Italian words that lose their vowel before the next: “n'écrivez”, “dall'elenco”."""
 
@@ -104,9 +105,9 @@ _SPACED = re.compile(r"(?<!\S)[^\W\d_](?:[ .\-_*][^\W\d_]){2,}(?!\w)")
 
 def _clauses(text: str) -> Iterator[list[str]]:
     """The clauses of a text as words, misspellings put right."""
-    text = text.strip()[:LONGEST_TEXT]
+    text = text.strip()[:LONGEST_TEXT].translate(_SIGN_TABLE)[:LONGEST_TEXT]
     text = _SPACED.sub(lambda spaced: "".join(filter(str.isalnum, spaced[0])), text)
-    text = _ELISION.sub("", _STRETCHED.sub(r"\1", text.translate(_SIGN_TABLE)))
+    text = _ELISION.sub("", _STRETCHED.sub(r"\1", text))
     spelled = words(_BREAK.sub(f" {_END} ", text), also=_END)[:MOST_WORDS]
     clause: list[str] = []
     for word in (*spelled, _END):
@@ -122,8 +123,8 @@ def _left(clause: list[str]) -> list[str]:
     return list(filter(None, _DROPPED_PHRASES.strike(_ELSEWHERE_PHRASES.strike(clause, _STRUCK), "")))
 
 
-_STRUCK = "…"
-"""What stands for a word that was struck out. No rule knows it; a gap passes over it."""
+_STRUCK = "~"
+"""What stands for a word that was struck out. A gap passes over it."""
 
 
 # -- The vocabulary ----------------------------------------------------------------------------------------------------
@@ -253,7 +254,8 @@ hi, hello, hey, hiya, yo, dear, sir, madam, maam, guys, dude, bro, bruh, man, sw
 good morning|afternoon|evening|day, have a good|great|nice day, god bless, with all due respect
 omg, omfg, lol, lmao, wtf, ffs, stfu, jesus, christ, ugh, wow, for the love of god, for gods sake, for fucks sake
 fucking, fuckin, fing, f ing, freaking, frickin, goddamn, damn, bloody, the hell
-just, really, seriously, now, right away|now, already, immediately, asap, so, ok, okay, alright, well, then, and, but, also
+just, really, seriously, now, right away|now, already, immediately, asap
+so, ok, okay, alright, well, then, and, but, also
 yes, yeah, yep, yup, nope, nah, sorry, for the last time, lady, fr, im good
 svp, sil vous plait, sil te plait, s il vous plait, merci, bonjour, bonsoir, cordialement, madame, monsieur, maintenant
 por favor, porfavor, porfa, favor, favor de, gracias, hola, buenas tardes|dias|noches, buenos dias, ya, ahora, oye
@@ -273,7 +275,8 @@ _ELSEWHERE = {
         last|next|quick|one|first|second|final|full|non|closest|nearest stop|stops
         a|the|which|what|each|every stop|stops, stop sign|light|lights|watch|clock|motion, stop on the|my|your|our
         dont|cant|cannot|couldnt|wont|wouldnt|never|hasnt|havent|didnt|ill|well stop|stopped|quit|end
-        could|can|will not stop, cant not stop, not stop at|until|till, nothing can stop, i|they can stop, will stop on
+        could|can|will not stop, cant not stop, not stop at|until|till, will stop on
+        nothing can stop, i|they can stop
         doesnt|dont stop raining|snowing|hurting|bleeding|crying|coughing, doesnt stop at|here|there|on|in|near
         until|til|till|when|before|after|if|why did it|they|he|she|we|i stop|stops|stopped|end|ends|quit
         do|does|did they|it|he|she|we|the stop|end, time do you stop, when do you stop, what time do they stop
@@ -287,16 +290,19 @@ _ELSEWHERE = {
         kid|son|daughter|toddler|phone|cat texted|typed|sent|pressed stop, if i say|text|reply|type|send stop
         dont|not|never|didnt|accidentally|mistakenly take|remove|delete|drop|get me|us|my off|from|out
         dont|not|never|didnt|accidentally|mistakenly take|remove|delete|drop|unsubscribe|unlist
-        did|was|why|accidentally|mistake i|we|it|me unsubscribe|removed, i|we accidentally unsubscribe, get|got removed from
+        did|was|why|accidentally|mistake i|we|it|me unsubscribe|removed, i|we accidentally unsubscribe
+        get|got removed from
         off hold, off at, off the waitlist, waiting list, wait list, me off at|on|to|in, off work, drop off
         remove|delete|take me from the waitlist|meeting|team|class|appointment|slot|shift
-        text|call|message|contact|send|write|email me|us before|after|until|till|while|when|if|tonight|today|tomorrow
+        text|call|message|contact|send|write|email me|us before|after|until|till|while|when|if
+        text|call|message|contact|send|write|email me|us tonight|today|tomorrow
         text|call|message|contact|send|write|email me|us the|a|an|yet|here
         text|call|message|contact|send|email me|us|my|him|her|them at work|night|home|the|my|lunch
-        send|text|call|contact|email|message my|him|her|them|it|the|flowers, send anyone|anybody, any more seats|questions
+        send|text|call|contact|email|message my|him|her|them|it|the|flowers
+        send anyone|anybody, any more seats|questions
         no more than|parking|tickets|questions|rain|pain|milk|availability, not more than, wrong number of, number of
         cant text|talk, cannot text, didnt|havent|never got|get|receive|received|saw|see
-        never been|had|mind|give|say|heard|got|received|miss|missed, not sure|yet|today|bad|only|quite|necessarily
+        never been|mind|give|say|heard|got|received|miss|missed, not sure|yet|today|bad|only|quite|necessarily
         dont|not have|understand|know, i deleted my
         dont want to miss|lose, dont|not have to, if not, consent form|forms, dont need to, dont forget, dont worry
         dont bother with, answer|answering|getting|get|got|have my|your|any text|texts|message|messages
@@ -314,7 +320,8 @@ _ELSEWHERE = {
         je quitte, ne quittez pas
         """,
     "Spanish": """
-        parada de, planta baja, mas bajo|baja, marea esta baja, talla baja, esta|estoy|es baja, estoy de baja, la baja del
+        parada de, planta baja, mas bajo|baja, marea esta baja, talla baja, esta|estoy|es baja, estoy de baja
+        la baja del
         muy|mas|el alto, no paren, no para|paran de, para mi|ti|el|la|los|las|dos|tres|que|manana|hoy|llevar|cuando
         basta con dos|tres|uno|un|una|eso|esto|1*|2*|3*, con eso basta, no es para
         no mas de|cebolla|boletos|tiempo|sal|preguntas, nada mas, mas informacion|info|tarde
@@ -520,6 +527,7 @@ _TABLE = (
         not ...2 interested ...6 <texts>|offer|offers|list
         no ...1 interest in
         if|unless <you>|this|it|they dont|doesnt|does|do ...1 stop
+        if|unless <you>|they ~ ~ ...1 <texts>
         ^ stop <texts>|its|police
         """,
     ),
@@ -1348,13 +1356,13 @@ def _steps(phrase: str) -> list[Step]:
 
 
 def _piece(piece: str) -> list[Step]:
-    if "<" in piece or "^" in piece or "$" in piece:
+    if any(sign in piece for sign in "<^$~"):
         return [_union(_piece_of_choice(choice) for choice in piece.split("|"))]
     return steps_of(piece)
 
 
 def _piece_of_choice(choice: str) -> Step:
-    if choice in ("^", "$"):
+    if choice in ("^", "$", _STRUCK):
         return Step(frozenset({choice}))
     if choice.startswith("<"):
         return _CLASS_STEPS[choice]
@@ -1395,8 +1403,8 @@ class _Fixed:
     def strike(self, clause: list[str], by: str) -> list[str]:
         """The clause with `by` for every word of a phrase that is found."""
         left = clause.copy()
-        for index, end in self._phrases.find(clause):
-            begin = end - self._lengths[index]
+        for number, end in self._phrases.ends(clause):
+            begin = end - self._lengths[number]
             left[begin:end] = [by] * (end - begin)
         return left
 
