@@ -24,7 +24,7 @@ CLEAR = [
         "wrong number, remove me",
         "STPO",
         "sotp",
-        "stop 😡",
+        "stop texting 😡",
         "🛑",
         "s t o p texting",
         "Stop. Texting. Me. Stop.",
@@ -55,7 +55,7 @@ ORDINARY = [
         "unstop me please",
         "can you help me move?",
     ],
-    *["help us win on Saturday, where do I sign", "", " ", "?!", "👍", "\ud83d", "|", "~ ^ $ <stop>"],
+    *["help us win on Saturday, where do I sign", "", " ", "?!", "👍", "\ud83d", "|", "~ ^ $ <texts>"],
 ]
 CASES = [
     *((text, Reading(STOP, Certainty.CLEAR)) for text in CLEAR),
@@ -66,6 +66,9 @@ CASES = [
 ]
 
 
+ORDERS = ["stop", "start", "unstop", "yes", "no", "please", "text", "me", "help", ",", ".", "!"]
+
+
 @pytest.mark.parametrize(("text", "reading"), CASES, ids=lambda value: ascii(value)[:40])
 def test_a_reply_in_free_words(text: str, reading: Reading) -> None:
     """is read as people mean it, and START never unless it is nothing but the word."""
@@ -73,11 +76,7 @@ def test_a_reply_in_free_words(text: str, reading: Reading) -> None:
 
 
 @settings(max_examples=300)
-@given(
-    st.one_of(
-        st.text(max_size=300), st.lists(st.sampled_from("stop start yes no unstop text me , . !".split())).map(" ".join)
-    )
-)
+@given(st.text(max_size=300) | st.lists(st.sampled_from(ORDERS)).map(" ".join))
 def test_any_reply(text: str) -> None:
     """is read without an error; exact is what `keywords` says, and START is nothing else."""
     reading = read(text)
@@ -136,17 +135,17 @@ def test_the_corpus_is_in_order() -> None:
 
 
 def test_the_figures_of_the_held_out_half() -> None:
-    """Of the opt-outs 99 % are recognised, of the ordinary replies at most 3 % are mistaken; few of either are doubtful."""
+    """Of the opt-outs 99 % are recognised, of the ordinary replies at most 3 % mistaken; few of either are doubtful."""
     for half in ("tune", "held out"):
         optouts, ordinary = heard(halves("optouts")[half]), heard(halves("ordinary")[half])
         print(f"\n{half}: {optouts.total()} opt-outs, recall {recall(optouts):.1%}, {dict(optouts)}")
         print(f"{half}: {ordinary.total()} ordinary, false positives {mistaken(ordinary):.1%}, {dict(ordinary)}")
     for language in LANGUAGES:
-        of = [
+        said, meant = (
             [line for line in halves(name)["held out"] if line.startswith(language)] for name in ("optouts", "ordinary")
-        ]
-        print(f"{language}: recall {recall(heard(of[0])):.1%} of {len(of[0])}, "
-              f"false positives {mistaken(heard(of[1])):.1%} of {len(of[1])}")  # fmt: skip
+        )
+        print(f"{language}: recall {recall(heard(said)):.1%} of {len(said)}", end=", ")
+        print(f"false positives {mistaken(heard(meant)):.1%} of {len(meant)}")
 
     assert recall(optouts) >= 0.99
     assert mistaken(ordinary) <= 0.03

@@ -13,16 +13,16 @@ from paceline.sms.words import letters, words
 EXACT, FIRST_WORD, PATTERN = Kind.EXACT, Kind.FIRST_WORD, Kind.PATTERN
 
 CASES = [
-    (EXACT, "PIZZA, opt out", ["pizza", " Pízza!! 🍕", "OPT-OUT", "optout", "Ｐｉｚｚａ"], ["pizza please", "opt", "", "out opt"]),
+    (EXACT, "PIZZA, opt out", ["pizza", " Pízza!! 🍕", "OPT-OUT", "optout", "Ｐｉｚｚａ"], ["pizza please", "opt", ""]),
     (EXACT, "don't", ["dont", "DON’T"], ["don"]),
-    (FIRST_WORD, "JOIN, e-mail", ["join", "Join us", "JOIN,thanks", "E-mail me", "email", "…join"], ["rejoin", "we join", ""]),
+    (FIRST_WORD, "JOIN, e-mail", ["join", "Join us", "JOIN,thanks", "E-mail me", "…join"], ["rejoin", "we join", ""]),
     (PATTERN, "pizza", ["Pizza.", "pízza"], ["pizza please", "pizzas", ""]),
     (PATTERN, "pick* up", ["pick up", "picked UP!", "picking-up"], ["pick it up", "pickup", "up"]),
     (PATTERN, "... pizza|pasta ...", ["pizza", "one pasta please", "pizza pizza"], ["pizzas", "past", ""]),
     (PATTERN, "order ... pizza", ["order pizza", "order me a big pizza"], ["pizza order", "order pizza now"]),
     (PATTERN, "order ...2 pizza", ["order pizza", "order a big pizza"], ["order me a big pizza"]),
     (PATTERN, "table for *", ["table for 4", "Table for two!"], ["table for", "table for 4 people"]),
-    (PATTERN, "*burger ..., ho*d*g", ["hamburger", "a-burger now" [2:], "hotdog", "HOUNDDOG"], ["burg", "hot dog"]),
+    (PATTERN, "*burger ..., ho*d*g", ["hamburger", "cheeseburger now", "hotdog", "HOUNDDOG"], ["burg", "hot dog"]),
     (PATTERN, "don't … call", ["dont call", "don’t you ever call"], ["do not call"]),
     (PATTERN, "e-mail me", ["e-mail me", "E mail me"], ["email me"]),
     (PATTERN, "menu,", ["menu"], ["menus"]),
