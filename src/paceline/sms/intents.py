@@ -208,7 +208,7 @@ _CLASSES = {
         cesse: arretez stoppez stopper cessez cesser cesse
         envoi: message messages sms spam texto textos mail mails pub pubs publicite* envoi envois envoyer
         envoi: ecrire contacter relancer spammer harceler notifications demarch* sollicit* embeter deranger
-        envoi: menvoyer mecrire communications
+        envoi: menvoyer mecrire communications offres promo* rappels infolettre* sollicitation* relance*
         envoyez: envoyez envoyer envoye ecrivez textez texter spammez ecrire ecris contactez contacter
         envoyez: contacte relancez relancer derangez deranger embetez embeter sollicitez solliciter harcelez
         otez: retirez retirer retire enlevez enlever enleve supprimez supprimer supprime effacez effacer
@@ -216,7 +216,7 @@ _CLASSES = {
     """,
     "Spanish": """
         mensajes: mensaje* message messages sms texto textos publicidad promocion* notificacion* avisos
-        mensajes: correos llamadas informacion spam cosas ofertas
+        mensajes: correos llamadas informacion spam cosas ofertas propaganda anuncios promos textos recordatorios
         manden: mandeis envieis escribais molesteis manden mande mandes mandar* mandando envien envie envies
         manden: enviar* enviando escriban escriba escribas escribir* escribiendo molesten moleste molestes
         manden: molestar* contacten contacte contactes contactar* texteen
@@ -226,14 +226,14 @@ _CLASSES = {
     """,
     "German": """
         nachrichten: nachricht* werbesms werbenachrichten sms werbung infos mails anrufe mitteilungen
-        nachrichten: newsletter spam reklame angebote
+        nachrichten: newsletter spam reklame angebote erinnerungen texte benachrichtigung* aktionen
         schreiben: schreib* kontaktier* schick* send* sende melde* belastig* zusend* anschreiben anrufen
         schreiben: texten texte bekommen erhalten empfangen haben
         loschen: losch* streich* entfern* trag tragt tragen nehmt nehmen nimm
     """,
     "Portuguese": """
         mensagens: mensagem mensagens message messages sms spam propaganda* promoc* anuncios avisos notificac*
-        mensagens: ligacoes email*
+        mensagens: ligacoes email* textos ofertas lembretes publicidade
         mande: mande mandem mandar manda envia falem envie enviem enviar contate contatem escreva escrevam
         mande: chame chamem ligue liguem incomode incomodem incomodar perturbe perturbem perturbar encher
         tire: retira tira tire tirem tirar remova removam remove remover apague apaga apaguem apagar exclua
@@ -241,7 +241,7 @@ _CLASSES = {
     """,
     "Italian": """
         messaggi: messagg* sms pubblicita comunicazion* notifiche avvisi nulla spam offerte promozion* invio
-        messaggi: invii
+        messaggi: invii promemoria avviso newsletter mail email* notifica
         scrivere: scriv* mand* invi* contatt* disturb*
         tolga: cancell* togli* tolg* rimuov* elimin*
     """,
@@ -301,7 +301,8 @@ _ELSEWHERE = {
         send|text|call|contact|email|message my|him|her|them|it|the|flowers
         send anyone|anybody, any more seats|questions
         no more than|parking|tickets|questions|rain|pain|milk|availability, not more than, wrong number of, number of
-        cant text|talk, cannot text, didnt|havent|never got|get|receive|received|saw|see
+        cant text|talk, cannot text, no texts|messages got|came|on|yet
+        didnt|havent|never got|get|receive|received|saw|see
         never been|mind|give|say|heard|got|received|miss|missed, not sure|yet|today|bad|only|quite|necessarily
         dont|not have|understand|know, i deleted my
         dont want to miss|lose, dont|not have to, if not, consent form|forms, dont need to, dont forget, dont worry
@@ -315,7 +316,7 @@ _ELSEWHERE = {
     "French": """
         arret de bus, arret du, arret maladie, bus|train|metro arretez, ne|il|elle|on|se arretez pas|en|ici|a
         ai|a|avons arretez de, vous avez arretez, avez arretez, arretez pas, a quel arret, a arret, quel arret
-        recois plus|pas, plus|pas recu|recois, ne recois
+        recois plus|pas, plus|pas recu|recois|compris, ne recois
         plus de place|places|pain|temps|batterie|infos|questions|informations, plus informations, un peu plus, plus tard
         je quitte, ne quittez pas
         """,
@@ -407,6 +408,7 @@ _TABLE = (
         _CLEAR,
         """
         <stop> ...3 <texts>
+        <stop> ...1 getting|receiving
         <stop> ...1 writing|emailing|dming|whatsapping ...1 me|us|to|this
         how ...3 stop|end|quit ...2 this|these|it|them|<texts>
         how many ...8 stop
@@ -423,14 +425,15 @@ _TABLE = (
         these|the|this|your|ur|all <texts> ...1 to stop|end|quit|cease
         if|unless ...2 <texts> ...1 dont|doesnt|do ...1 stop|end
         make it|this|these|them ...1 stop
+        make|want|wish it|this|these|them ...2 go away
         said|say|texted|typed|replied|answered|sent ...2 stop
         told|asked|telling|asking <you> ...1 to stop|quit
         will|can|could|would <you> ...1 stop $
         appreciate|grateful|if ...4 <you> stopped|quit
         mind ...1 not <texts>
         not <texts> me|us|this
-        stop hitting|blowing|wasting|annoying|bugging|sending ...1 me|my|our|us|to
-        stop trying|asking|begging|pestering|stalking|filling ...1 me|my|our|us|to
+        <stop> hitting|blowing|blowin|wasting|annoying|bugging|sending ...1 me|my|our|us|to
+        <stop> trying|asking|begging|pestering|stalking|filling ...1 me|my|our|us|to
         stop|quit trying|asking|begging|pestering|stalking|annoying
         what part of stop
         """,
@@ -698,6 +701,7 @@ _TABLE = (
         call|calling|contact|contacting|hear from ...1 lawyer|attorney|fcc|ftc|police|cops
         filing|filed|file ...1 complaint
         child|childs|kid|kids|minors phone|number $
+        number|phone belongs to ...1 someone|somebody|another
         no longer ...1 his|her|hers|their|theirs number|phone|cell
         number|phone is no longer|not ...1 his|hers|theirs|in
         not ...1 his|her|their phone|number ...1 $
@@ -815,6 +819,7 @@ _TABLE = (
         plus ...2 interesse*|client|cliente
         est plus ...2 numero
         mauvais destinataire
+        ^ retrait $
         numero errone|incorrect
         etes|suis trompe*
         est une erreur $
@@ -1006,7 +1011,7 @@ _TABLE = (
         ^ lass|lasst das $
         raus|austreten aus ...1 verteiler|liste
         bestell* ...3 ab
-        stop|stoppt|stoppen sie|das|die|mit|diese|den ...2 <nachrichten>|das
+        stop|stoppt|stoppen ...3 <nachrichten>|das
         stoppt das|die|diese
         schluss ...1 damit|mit
         abmeld*
