@@ -224,6 +224,7 @@ class Phrases:
             at += 1
         self._longest_beginning = max(map(len, self._beginnings), default=0)
         self._begun = self._skip(self._begun)
+        self._known = {word: self._taking(word) for word in self._words}
 
     def _add(self, step: Step, bit: int) -> None:
         for word in step.exactly:
@@ -247,24 +248,38 @@ class Phrases:
                 return False
         return bool(bits & self._read)
 
-    def find(self, spoken: Iterable[str]) -> Iterator[tuple[int, int]]:
+    def among(self, spoken: Iterable[str]) -> Iterator[int]:
+        """The numbers of the phrases that stand somewhere among the words, each once."""
+        bits, read = self._begun, 0
+        for word in spoken:
+            bits = self._after(bits, word) | self._begun
+            read |= bits & self._read
+        return self._numbers(read)
+
+    def ends(self, spoken: Iterable[str]) -> Iterator[tuple[int, int]]:
         """Wherever a phrase ends among the words: the number of the phrase, and of the word behind it."""
         bits = self._begun
         for at, word in enumerate(spoken, 1):
             bits = self._after(bits, word) | self._begun
-            read = bits & self._read
-            while read:
-                last = read & -read
-                yield self._ends[last.bit_length() - 1], at
-                read ^= last
+            for number in self._numbers(bits & self._read):
+                yield number, at
+
+    def _numbers(self, read: int) -> Iterator[int]:
+        while read:
+            last = read & -read
+            yield self._ends[last.bit_length() - 1]
+            read ^= last
 
     def _after(self, bits: int, word: str) -> int:
-        taken = bits & self._taking(word)
-        return self._skip((taken & ~self._again) << 1 | taken & self._again)
+        known = self._known.get(word)
+        taken = bits & (self._taking(word) if known is None else known)
+        again = taken & self._again
+        return self._skip((taken ^ again) << 1 | again)
 
     def _skip(self, bits: int) -> int:
         """With the steps that are reached by skipping others."""
-        while more := (bits & self._skipped) << 1 & ~bits:
+        more = bits
+        while more := (more & self._skipped) << 1:
             bits |= more
         return bits
 

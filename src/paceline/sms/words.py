@@ -34,6 +34,9 @@ def words(text: str, also: str = "") -> list[str]:
 
 
 def _decomposed(text: str) -> str:
+    if not text.isascii():
+        # Thousands of accents on one letter would be sorted, in time that grows with their square.
+        text = "".join(character for character in text if not unicodedata.combining(character))
     return unicodedata.normalize("NFKD", text.translate(_APOSTROPHES)).casefold()
 
 
