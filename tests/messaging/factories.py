@@ -27,7 +27,7 @@ from paceline.messaging.models import (
 )
 from paceline.messaging.outbox import Lease, Outcome, Submission
 from paceline.sms.errors import InvalidNumber, WebhookRejected
-from paceline.sms.messages import Accepted, DeliveryReport, InboundText, Message, Request, Response, new_reference
+from paceline.sms.messages import Accepted, DeliveryReport, InboundText, Message, Request, Response
 from paceline.sms.numbers import normalize
 from paceline.sms.providers import Provider
 from paceline.sms.status import Status
@@ -122,17 +122,24 @@ def event(account: str = "default", **fields: Any) -> Event:
     return Event.objects.create(**{"account": account, "dedupe_key": f"key {next(_numbers)}", "body": b"[]"} | fields)
 
 
-def inbound(text: str, by: str, to: str, provider_id: str = "", account: str = "default", **fields: Any) -> Event:
+def inbound(text: str, by: str, to: str, provider_id: str = "", **fields: Any) -> Event:
     """The event of one inbound text, as the webhook door has stored it."""
-    provider_id = provider_id or f"in-{next(_numbers)}"
-    said = {"number": by, "sender": to, "text": text, "provider_id": provider_id}
-    return event(account, **{"body": json.dumps([said]).encode(), "next_try_at": 0.0} | fields)
+    stored = unsaved(text, by, to, provider_id, **fields)
+    stored.save()
+    return stored
+
+
+def unsaved(text: str, by: str, to: str, provider_id: str = "", **fields: Any) -> Event:
+    key = f"key {next(_numbers)}"
+    said = {"number": by, "sender": to, "text": text, "provider_id": provider_id or key}
+    return Event(**{"account": "default", "dedupe_key": key, "body": json.dumps([said]).encode()} | fields)
 
 
 def conversation(lane: Sender, text: str = "Is there parking?", by: str = "", **fields: Any) -> Conversation:
     """What stands in the inbox after a text to `lane`, from somebody new unless told otherwise."""
     by = by or people(1)[0].number
-    inbox.receive([(inbound(text, by, lane.number, **fields), InboundText(by, lane.number, text, new_reference()))])
+    applied = inbound(text, by, lane.number, **{"next_try_at": None} | fields)
+    inbox.receive([(applied, said) for said in Plain().events(applied)])
     return Conversation.objects.get(number=by, ours=lane.number)
 
 
