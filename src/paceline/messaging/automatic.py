@@ -60,6 +60,7 @@ CONFIRM_SECONDS = 300.0  # within so long of the text, or never
 REPLY_SECONDS = HOUR  # a rule's reply, or the hours' text, likewise
 FORWARD_SECONDS = DAY
 HOURS_AGAIN_SECONDS = 12 * HOUR  # the hours' text, in one conversation
+AT_ONCE = 8  # texts taken in by one transaction when they may be answered, so that it stays short
 KEPT_SECONDS = 30 * DAY  # how long what was done stays on record
 EXCUSED = frozenset({Kind.STOP, Kind.HELP})
 """What a suppressed number may still be sent: the answers that its owner has asked for by this very text."""
@@ -256,6 +257,12 @@ def answer_all(heard: Iterable[Heard], *, now: float | None = None) -> None:
                 log.error("An inbound text could not be answered (IntegrityError)")
         except Exception as error:  # its words may quote a number or the text
             log.error("An inbound text could not be answered (%s)", type(error).__name__)
+
+
+def at_once() -> int:
+    """How many texts one transaction may take in: few, when each may be answered in it."""
+    speaks = any(map(_setting, ("PROGRAM_NAME", "STOP_TEXT", "START_TEXT", "HELP_TEXT", "OFFICE_CLOSED_TEXT")))
+    return AT_ONCE if speaks or KeywordRule.objects.filter(active=True).exists() else engine.CHUNK
 
 
 def _fill_in(messages: Sequence[TextMessage]) -> None:

@@ -41,11 +41,12 @@ def receive(texts: Sequence[tuple[Event, InboundText]]) -> list[Taken]:
     Answers those that were new. One short transaction, and a handful of statements, for at most `engine.CHUNK` texts;
     what can be read before it is. Twice the same text changes nothing, whoever applies it, in any order.
     """
+    taken: list[Taken] = []
     if new := _new(texts):
-        drafts = _attributed(new)
-        with engine.write():
-            return _take_in(drafts)
-    return []
+        for part in engine.chunks(_attributed(new), automatic.at_once()):
+            with engine.write():
+                taken += _take_in(part)
+    return taken
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""When is somebody there? Office hours as people write them: "Mon-Fri 9-17", "Mon-Thu 09:00-17:30, Fri 9-13 Europe/Madrid"."""
+"""When is somebody there? Office hours as people write them: "Mon-Fri 9-17", "Mon-Thu 9-17, Fri 9-13 Europe/Madrid"."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PART = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """`week` has, from Monday on, each day's (from, until) in minutes since midnight of `zone`; no entry is a day off."""
+    """`week` has, from Monday on, each day's (from, until) in minutes since midnight of `zone`; none is a day off."""
 
     week: tuple[tuple[tuple[int, int], ...], ...]
     zone: str = "UTC"
