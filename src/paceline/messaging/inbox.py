@@ -38,8 +38,8 @@ def obey(text: InboundText) -> None:
 def receive(texts: Sequence[tuple[Event, InboundText]]) -> list[Taken]:
     """Stores inbound texts, each once, with who wrote it, to which sender and what it answers; opens conversations.
 
-    Answers those that were new. One short transaction, and a handful of statements, for at most `engine.CHUNK` texts;
-    what can be read before it is. Twice the same text changes nothing, whoever applies it, in any order.
+    Answers those that were new. A short transaction, and a handful of statements, for some hundreds of texts; when texts
+    may be answered by themselves, which is done in it, for a few. What can be read before it is. Twice the same text changes nothing, whoever applies it, in any order.
     """
     taken: list[Taken] = []
     if new := _new(texts):
