@@ -38,8 +38,9 @@ def obey(text: InboundText) -> None:
 def receive(texts: Sequence[tuple[Event, InboundText]]) -> list[Taken]:
     """Stores inbound texts, each once, with who wrote it, to which sender and what it answers; opens conversations.
 
-    Answers those that were new. A short transaction, and a handful of statements, for some hundreds of texts; when texts
-    may be answered by themselves, which is done in it, for a few. What can be read before it is. Twice the same text changes nothing, whoever applies it, in any order.
+    Answers those that were new. What can be read before a transaction is; each is short: a handful of statements for
+    some hundreds of texts, or a few texts when they may be answered by themselves, which is done in it. Twice the same
+    text changes nothing, whoever applies it, in any order.
     """
     taken: list[Taken] = []
     if new := _new(texts):
