@@ -174,7 +174,7 @@ def plan(
     found = Plan(rules.matching(rules.in_force() if candidates is None else candidates, text, contact))
     fields = {name: str(value) for name, value in (contact.fields if contact else {}).items() if value is not None}
     for rule in found.matched:
-        for action in rules.read(rule.actions):
+        for action in rules.actions_of(rule):
             if action.do == "reply":
                 found.texts.append(Said(Kind.REPLY, number, templates.render(action.value, fields), rule.name))
             elif action.do == "forward" and "@" not in action.value:
@@ -243,13 +243,14 @@ def answer_all(heard: Iterable[Heard], *, now: float | None = None) -> None:
     waiting = list(heard)
     if not waiting:
         return
-    now = engine.now() if now is None else now
     candidates = rules.in_force()
+    if not (candidates or _speaks()):
+        return
+    now = engine.now() if now is None else now
     _fill_in([each.message for each in waiting])
     for each in waiting:
         try:
-            with transaction.atomic():
-                _answer(each, candidates, now)
+            _answer(each, candidates, now)
         except (OperationalError, InterfaceError):
             raise  # the database is away or busy: all of it again, later
         except IntegrityError:
@@ -261,8 +262,12 @@ def answer_all(heard: Iterable[Heard], *, now: float | None = None) -> None:
 
 def at_once() -> int:
     """How many texts one transaction may take in: few, when each may be answered in it."""
-    speaks = any(map(_setting, ("PROGRAM_NAME", "STOP_TEXT", "START_TEXT", "HELP_TEXT", "OFFICE_CLOSED_TEXT")))
-    return AT_ONCE if speaks or KeywordRule.objects.filter(active=True).exists() else engine.CHUNK
+    return AT_ONCE if _speaks() or KeywordRule.objects.filter(active=True).exists() else engine.CHUNK
+
+
+def _speaks() -> bool:
+    """True when something is answered also without a rule."""
+    return any(map(_setting, ("PROGRAM_NAME", "STOP_TEXT", "START_TEXT", "HELP_TEXT", "OFFICE_CLOSED_TEXT")))
 
 
 def _fill_in(messages: Sequence[TextMessage]) -> None:
@@ -285,10 +290,17 @@ def _answer(heard: Heard, candidates: Sequence[KeywordRule], now: float) -> None
         now=datetime.fromtimestamp(now, UTC),
         candidates=candidates,
     )
-    if not found or AutomaticText.objects.filter(cause=message.reference).exists():
+    if found:
+        with transaction.atomic():  # all of it or nothing, and the text stays either way
+            _carry_out(found, heard, now)
+
+
+def _carry_out(found: Plan, heard: Heard, now: float) -> None:
+    """Does what is planned, unless it was done before."""
+    message = heard.message
+    if AutomaticText.objects.filter(cause=message.reference).exists():
         return
-    received = (heard.received_at or message.created_on).timestamp()
-    record = _Record(message, now, received)
+    record = _Record(message, now, (heard.received_at or message.created_on).timestamp())
     for rule in found.matched:
         record.write(Kind.RULE, message.frm, rule=rule.name)
     for said in found.texts:

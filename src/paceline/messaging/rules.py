@@ -162,6 +162,11 @@ def read(given: Any) -> list[Action]:
     return [_action(place, entry) for place, entry in enumerate(given, 1)]
 
 
+def actions_of(rule: KeywordRule) -> list[Action]:
+    """The actions of a rule that was checked when it was written."""
+    return [Action(each["do"], each.get(ACTIONS[each["do"]], "")) for each in rule.actions]
+
+
 def _action(place: int, entry: Any) -> Action:
     do = entry.get("do") if isinstance(entry, dict) else None
     if not isinstance(do, str) or do not in ACTIONS:
