@@ -60,7 +60,7 @@ CONFIRM_SECONDS = 300.0  # within so long of the text, or never
 REPLY_SECONDS = HOUR  # a rule's reply, or the hours' text, likewise
 FORWARD_SECONDS = DAY
 HOURS_AGAIN_SECONDS = 12 * HOUR  # the hours' text, in one conversation
-AT_ONCE = 8  # texts taken in by one transaction when they may be answered, so that it stays short
+AT_ONCE = 4  # texts taken in by one transaction when they may be answered, so that it stays short
 KEPT_SECONDS = 30 * DAY  # how long what was done stays on record
 EXCUSED = frozenset({Kind.STOP, Kind.HELP})
 """What a suppressed number may still be sent: the answers that its owner has asked for by this very text."""

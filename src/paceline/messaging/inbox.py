@@ -12,6 +12,7 @@ from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection
 from django.utils import timezone
 
 from paceline.sms import intents
+from paceline.sms.intents import Reading
 from paceline.sms.keywords import Keyword, classify
 from paceline.sms.messages import InboundText, new_reference
 from paceline.sms.status import Status
@@ -60,6 +61,7 @@ class _Draft:
     contact_id: int | None
     sender_id: int | None
     answers: Answered | None
+    reading: Reading
 
 
 def _new(texts: Sequence[tuple[Event, InboundText]]) -> dict[str, tuple[Event, InboundText]]:
@@ -83,7 +85,15 @@ def _attributed(new: Mapping[str, tuple[Event, InboundText]]) -> list[_Draft]:
         [(contact_of.get(text.number), text.sender, event.received_at) for event, text in new.values()]
     )
     return [
-        _Draft(reference, event, text, contact_of.get(text.number), sender_of.get((event.account, text.sender)), found)
+        _Draft(
+            reference,
+            event,
+            text,
+            contact_of.get(text.number),
+            sender_of.get((event.account, text.sender)),
+            found,
+            intents.read(text.text),
+        )
         for (reference, (event, text)), found in zip(new.items(), answers, strict=True)
     ]
 
@@ -99,10 +109,11 @@ def _take_in(drafts: Sequence[_Draft]) -> list[Taken]:
         ]
     )
     signals.created([one.message.pk for one in taken])
-    received_at = {draft.reference: draft.event.received_at for draft in drafts}
+    drafted = {draft.reference: draft for draft in drafts}
     automatic.answer_all(
-        Heard(one.message, intents.read(one.message.text), one.conversation, received_at[one.message.reference])
+        Heard(one.message, draft.reading, one.conversation, draft.event.received_at)
         for one in taken
+        for draft in [drafted[one.message.reference]]
     )
     return taken
 
