@@ -257,7 +257,8 @@ def _claim(
         taken, passed, gated_at = len(leases), [], time.monotonic()
         with signals.watched(lease.id for lease in leases):
             if through and is_free:
-                leases, passed = [], _pass({lease.id: lease for lease in leases}, clock.now(), was=Status.QUEUED)
+                met = _Met(clock.now(), caps.Till([row], clock.now()), {lane.sender.pk: lane.sender for lane in waiting})
+                leases, passed = [], _pass({lease.id: lease for lease in leases}, met, was=Status.QUEUED)
             else:
                 leases = _lease_all(leases)
     failpoints.hit("after_gate" if passed else "after_claim")
@@ -536,17 +537,23 @@ def gate(leases: Sequence[Lease], clock: Clock, *, keep: bool = False) -> list[S
     failpoints.hit("before_gate")
     held = {lease.id: lease for lease in leases}
     with engine.write(), signals.watched(held):
-        passed = _pass(held, clock.now(), keep=keep)
+        now, sender_ids = clock.now(), {lease.sender_id for lease in held.values()}
+        passed = _pass(held, _Met(now, caps.Till.of_senders(sender_ids, now), _senders(sender_ids)), keep=keep)
     failpoints.hit("after_gate")
     return passed
 
 
-def _pass(held: dict[int, Lease], now: float, *, was: Status = Status.LEASED, keep: bool = False) -> list[Submission]:
+class _Met(NamedTuple):
+    """What messages meet at a gate. Accounts with caps, then senders with one are locked already, as a claim does."""
+
+    now: float
+    till: caps.Till
+    senders: dict[int, Sender]
+
+
+def _pass(held: dict[int, Lease], met: _Met, *, was: Status = Status.LEASED, keep: bool = False) -> list[Submission]:
     """The gate within its transaction. `was` is queued for what has been claimed in this very transaction."""
-    sender_ids = {lease.sender_id for lease in held.values()}
-    # accounts, senders, campaigns, messages: as a claim locks them, so that no two gates both see room under a cap
-    till = caps.Till(sender_ids, now)
-    senders_ = _senders(sender_ids)
+    now, till, senders_ = met  # then campaigns and messages are locked: no two gates both see room under a cap
     mine = TextMessage.objects.filter(engine.among(TextMessage, "id", list(held))).order_by("pk")
     till.lock_campaigns(mine)
     rows = engine.locked(mine.values_list(*GATE_READS, named=True))
@@ -792,7 +799,7 @@ def _settle_refused(outcomes: Sequence[Outcome]) -> None:
         [(_code(o), _why(o), o.lease.id, o.lease.attempt) for o in outcomes],
     )
     opted_out = [o.lease.id for o in outcomes if isinstance(o.result, errors.OptedOut)]
-    for number in TextMessage.objects.filter(pk__in=opted_out).values_list("to", flat=True):
+    for number in TextMessage.objects.filter(pk__in=opted_out).values_list("to", flat=True) if opted_out else ():
         suppressions.add(number, suppressions.Reason.PROVIDER, "the provider refused a text: opted out")
 
 
