@@ -257,7 +257,8 @@ def _claim(
         taken, passed, gated_at = len(leases), [], time.monotonic()
         with signals.watched(lease.id for lease in leases):
             if through and is_free:
-                met = _Met(clock.now(), caps.Till([row], clock.now()), {lane.sender.pk: lane.sender for lane in waiting})
+                at, met_senders = clock.now(), {lane.sender.pk: lane.sender for lane in waiting}
+                met = _Met(at, caps.Till([row], at), met_senders)
                 leases, passed = [], _pass({lease.id: lease for lease in leases}, met, was=Status.QUEUED)
             else:
                 leases = _lease_all(leases)
