@@ -23,9 +23,9 @@ def obey(text: InboundText) -> None:
         return  # a short code or a name: nothing that a text could be sent to
     match classify(text.text):
         case Keyword.STOP:
-            suppressions.add(text.number, suppressions.Reason.OPT_OUT, f"replied {text.text.strip()[:40]!r}")
+            suppressions.stop(text.number, text.sender, text.text, text.at)
         case Keyword.START:
-            suppressions.lift_opt_out(text.number)
+            suppressions.lift_opt_out(text.number, text.sender, text.text, text.at)
 
 
 def receive(event: Event, text: InboundText) -> TextMessage:

@@ -552,7 +552,8 @@ def _pass(held: dict[int, Lease], now: float, *, was: Status = Status.LEASED, ke
     rows = engine.locked(mine.values_list(*GATE_READS, named=True))
     messages = [row for row in rows if row.status == was and (was == "queued" or row.attempt == held[row.pk].attempt)]
     campaigns = till.campaigns({m.campaign_id for m in messages if m.campaign_id})
-    suppressed = suppressions.among(m.to for m in messages)
+    ways = {m.pk: _way(m, campaigns.get(m.campaign_id)) for m in messages}
+    suppressed = suppressions.among(ways.values())
     till.look_up(messages, senders_)
     passed: list[Submission] = []
     stopped: dict[Status, list[Lease]] = defaultdict(list)
@@ -560,7 +561,7 @@ def _pass(held: dict[int, Lease], now: float, *, was: Status = Status.LEASED, ke
     reached: dict[int, caps.Reached] = {}
     for message in messages:
         lease, sender = held[message.pk], senders_[message.sender_id]
-        end = _stop(message, campaigns.get(message.campaign_id), sender, message.to in suppressed, now)
+        end = _stop(message, campaigns.get(message.campaign_id), sender, ways[message.pk] in suppressed, now)
         if end is None and sender.daily_cap is not None:
             used = lanes.used_today(sender, now) + submits[sender.pk]
             end = Status.QUEUED if used >= sender.daily_cap else None
@@ -588,6 +589,10 @@ def _pass(held: dict[int, Lease], now: float, *, was: Status = Status.LEASED, ke
     lanes.count_submits({pk: n for pk, n in submits.items() if senders_[pk].daily_cap is not None}, now)
     till.save()
     return passed
+
+
+def _way(message: Any, campaign: Campaign | None) -> suppressions.Way:
+    return suppressions.Way(message.to, message.frm, None if campaign is None else campaign.list_id)
 
 
 def _senders(ids: set[int]) -> dict[int, Sender]:
