@@ -199,7 +199,7 @@ def _database() -> Iterator[CheckMessage]:
 
 
 def check_key(databases: Sequence[str] | None = None, **options: Any) -> Iterable[CheckMessage]:
-    """The opt-outs can be found with the key of the settings. Asks the database: `manage.py check --database default`."""
+    """The opt-outs can be found with our key. Asks the database, so only `manage.py check --database default` does."""
     if DEFAULT_DB_ALIAS not in (databases or ()):
         return []
     try:

@@ -146,10 +146,8 @@ class Suppression(models.Model):
 
     @property
     def scope(self) -> str:
-        """Where it holds, for people: all, "sender +12025550100", "list Guests"."""
-        if self.list is not None:
-            return f"list {self.list}"
-        return self.scope_key.replace(":", " ", 1)
+        """Where it holds, as people write it: all, sender:+12025550100, list:Guests."""
+        return self.scope_key if self.list is None else f"list:{self.list}"
 
 
 class LedgerEntry(models.Model):

@@ -796,9 +796,10 @@ def _settle_refused(outcomes: Sequence[Outcome]) -> None:
         f"UPDATE {TABLE} SET status = 'refused', lease_until = NULL, code = %s, reason = %s {_STILL_OURS}",
         [(_code(o), _why(o), o.lease.id, o.lease.attempt) for o in outcomes],
     )
-    opted_out = [o.lease.id for o in outcomes if isinstance(o.result, errors.OptedOut)]
-    for number in TextMessage.objects.filter(pk__in=opted_out).values_list("to", flat=True):
-        suppressions.add(number, suppressions.Reason.PROVIDER, "the provider refused a text: opted out")
+    opted_out = {o.lease.id: _code(o) for o in outcomes if isinstance(o.result, errors.OptedOut)}
+    refused = TextMessage.objects.filter(pk__in=opted_out).order_by("pk")
+    for pk, number, frm in refused.values_list("pk", "to", "frm") if opted_out else ():
+        suppressions.refused(number, frm, f"the provider refused a text: opted out {opted_out[pk]}".strip())
 
 
 def _settle_unavailable(outcomes: Sequence[Outcome], keep_until: float | None, resting: set[int]) -> None:

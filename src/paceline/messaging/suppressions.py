@@ -327,6 +327,12 @@ def lift_opt_out(number: str, sender: str = "", words: str = "START", at: dateti
     return bool(_lift(engine.locked(older.order_by("pk")), _replied(words, sender)))
 
 
+def refused(number: str, sender: str, evidence: str) -> bool:
+    """A provider said that the person has opted out. As far as a STOP to that sender reaches."""
+    said = f"{evidence}, from {sender}" if sender else evidence
+    return add(number, Reason.PROVIDER, said, stop_scope(sender))
+
+
 def heed(message: TextMessage, reading: Reading) -> bool:
     """Obeys free wording ("please stop texting me") in an inbound text. True when the number was not forbidden yet.
 
@@ -384,3 +390,62 @@ def _lift(found: QuerySet[Suppression], evidence: str) -> int:
         _note([entry], What.LIFTED, entry.reason, evidence)
     Suppression.objects.filter(pk__in=[entry.pk for entry in entries]).delete()
     return len(entries)
+
+
+# --- the number goes, the entry stays -------------------------------------------------------------------------
+
+
+def forget(number: str) -> None:
+    """Takes the number, and the words that are evidence, out of its entries and their history.
+
+    The hash goes on forbidding. `erasure.erase` does the same for everything else that is known of a person.
+    """
+    with engine.write():
+        entries = list(engine.locked(Suppression.objects.filter(number_hash=hashes.of(number)).order_by("pk")))
+        fresh = [entry for entry in entries if entry.number]
+        theirs = Suppression.objects.filter(pk__in=[entry.pk for entry in entries])
+        theirs.update(number="", evidence="", needs_review=False)
+        LedgerEntry.objects.filter(number_hash=hashes.of(number)).update(number="", evidence="")
+        for entry in fresh:
+            entry.number = ""
+        _note(fresh, What.ERASED, Reason.ERASED, "")
+
+
+def rehash() -> tuple[int, int]:
+    """Takes our key for entries that another one has made. Answers how many were moved, and how many cannot be.
+
+    Who was erased cannot: their number is gone, so their key is needed for ever. Then nothing is moved at all. For when
+    nothing runs any more that has the other key.
+    """
+    ours = hashes.fingerprint()
+    if left := Suppression.objects.exclude(key=ours).filter(number="").count():
+        return 0, left
+    moved = 0
+    entries = Suppression.objects.exclude(key=ours).exclude(number="").order_by("pk")
+    while part := list(entries[: engine.CHUNK]):
+        with engine.write():
+            _note_key()
+            for entry, hash_ in zip(part, hashes.of_all(entry.number for entry in part), strict=True):
+                _move(entry, hash_, ours)
+        moved += len(part)
+    lines = LedgerEntry.objects.exclude(key=ours).exclude(number="").order_by("pk")
+    while known := list(lines[: engine.CHUNK]):
+        for line, line.number_hash in zip(known, hashes.of_all(line.number for line in known), strict=True):
+            line.key = ours
+        with engine.write():
+            LedgerEntry.objects.bulk_update(known, ["number_hash", "key"])
+    with engine.write():
+        needed = set(Suppression.objects.exclude(key=ours).values_list("key", flat=True))
+        LedgerKey.objects.exclude(fingerprint=ours).exclude(fingerprint__in=needed).delete()
+    return moved, 0
+
+
+def _move(entry: Suppression, hash_: str, key: str) -> None:
+    """The entry under another hash; one that is there already takes it in."""
+    there = engine.locked(Suppression.objects.filter(number_hash=hash_, scope_key=entry.scope_key)).first()
+    this = Suppression.objects.filter(pk=entry.pk)
+    if there is None:
+        this.update(number_hash=hash_, key=key)
+    else:
+        _say_again(there, entry)
+        this.delete()
