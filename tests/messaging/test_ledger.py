@@ -1,5 +1,6 @@
 """How far does an opt-out reach, who has said what, and with which key is it found?"""
 
+import hmac
 import time
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -387,6 +388,16 @@ def test_a_new_key_leaves_nobody_behind_who_was_erased(other_key):
     assert suppressions.rehash() == (0, 1)
     other_key("")
     assert suppressions.among([HIM, number(2)]) == {HIM, number(2)}
+
+
+@pytest.mark.parametrize(
+    "key", ["k" * 16, "k" * 64, "a key that is longer than a block of the hash " * 2, "schlüssel " * 3]
+)
+def test_a_hash_is_the_standards(settings, key):
+    """HMAC-SHA256 of the number, as any other program makes it."""
+    settings.PACELINE = settings.PACELINE | {"OPTOUT_KEY": key}
+
+    assert hashes.of(HIM) == hmac.new(key.encode(), HIM.encode(), "sha256").hexdigest()
 
 
 def test_the_key_is_the_secret_keys_until_there_is_one(settings):

@@ -19,6 +19,7 @@ from .models import Contact, Event, Intake, TextMessage
 MARK = "erased-"
 NOT_LEFT = (Status.HELD, Status.QUEUED, Status.LEASED)
 ROUNDS_MOST = 100
+CHUNK = 200  # messages that one write transaction rewrites, with their indexes
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def _messages(number: str) -> int:
     """Texts to them and from them. Neither column has an index: a look at every message, outside a transaction."""
     theirs = TextMessage.objects.filter(Q(to=number) | Q(frm=number))
     count = 0
-    for part in engine.chunks(list(theirs.order_by("pk").values_list("pk", flat=True))):
+    for part in engine.chunks(list(theirs.order_by("pk").values_list("pk", flat=True)), CHUNK):
         with engine.write(), signals.watched(part):
             mine = TextMessage.objects.filter(pk__in=part)
             list(engine.locked(mine.order_by("pk")).values_list("pk", flat=True))

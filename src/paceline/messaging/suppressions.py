@@ -318,13 +318,13 @@ def stop(number: str, sender: str, words: str, at: datetime | None = None) -> bo
 def lift_opt_out(number: str, sender: str = "", words: str = "START", at: datetime | None = None) -> bool:
     """The person said START to `sender`: lifts what their own STOP has set there or everywhere.
 
-    Nothing that others have set, nothing said to another sender, nothing that they have said later than `at`. Within
-    the webhook's transaction.
+    Nothing that others have set, nothing said to another sender, nothing that they have said later than `at`.
     """
     scopes = {ALL.key, Scope(sender=sender[:21]).key}
     theirs = Suppression.objects.filter(number_hash=hashes.of(number), scope_key__in=scopes, reason=Reason.OPT_OUT)
     older = theirs if at is None else theirs.filter(said_at__lte=at)
-    return bool(_lift(engine.locked(older.order_by("pk")), _replied(words, sender)))
+    with engine.write():
+        return bool(_lift(engine.locked(older.order_by("pk")), _replied(words, sender)))
 
 
 def refused(number: str, sender: str, evidence: str) -> bool:
