@@ -136,7 +136,7 @@ class Suppression(models.Model):
     needs_review = models.BooleanField(default=False, editable=False)  # in force, and a person is to look at it
     said_at = models.DateTimeField(default=timezone.now, editable=False)  # the last time that the person said so
     created_at = models.DateTimeField(default=timezone.now, editable=False)
-    key = models.CharField(max_length=16, editable=False)  # the fingerprint of the key that made the hash
+    hashed_with = models.CharField(max_length=16, editable=False)  # the fingerprint of the key that made the hash
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["number_hash", "scope_key"], name="once_per_scope")]
@@ -166,7 +166,7 @@ class LedgerEntry(models.Model):
     reason = models.CharField(max_length=12, choices=Suppression.Reason.choices)
     evidence = models.TextField(blank=True)
     at = models.DateTimeField(default=timezone.now)
-    key = models.CharField(max_length=16)
+    hashed_with = models.CharField(max_length=16)
 
     class Meta:
         verbose_name_plural = "ledger entries"

@@ -213,7 +213,7 @@ def _add(
         said_at=said_at,
         created_at=now,
     )
-    entry.key = _note_key()
+    entry.hashed_with = _note_key()
     while True:
         # locked: a START that is lifting it at this moment is waited for, and then it is added anew
         same = Suppression.objects.filter(number_hash=entry.number_hash, scope_key=entry.scope_key)
@@ -248,7 +248,7 @@ def add_all(numbers: Sequence[str], reason: Suppression.Reason, evidence: str = 
                     evidence=evidence,
                     said_at=now,
                     created_at=now,
-                    key=key,
+                    hashed_with=key,
                 )
                 for hash_, number in hashed.items()
             ]
@@ -259,14 +259,14 @@ def add_all(numbers: Sequence[str], reason: Suppression.Reason, evidence: str = 
 
 _COLUMNS = (
     *("number", "number_hash", "scope_key", "list_id", "reason", "evidence", "needs_review", "said_at"),
-    *("created_at", "key"),
+    *("created_at", "hashed_with"),
 )
 
 
 def _values(entry: Suppression) -> tuple[Any, ...]:
     said_at, created_at = engine.moment(entry.said_at), engine.moment(entry.created_at)
     known = (entry.number, entry.number_hash, entry.scope_key, entry.list_id, str(entry.reason), entry.evidence)
-    return *known, entry.needs_review, said_at, created_at, entry.key
+    return *known, entry.needs_review, said_at, created_at, entry.hashed_with
 
 
 def _say_again(known: Suppression, entry: Suppression) -> None:
@@ -295,7 +295,7 @@ def _note(entries: Iterable[Suppression], what: LedgerEntry.What, reason: str, e
             what=what,
             reason=reason,
             evidence=evidence,
-            key=entry.key,
+            hashed_with=entry.hashed_with,
         )
         for entry in entries
     )
@@ -418,24 +418,24 @@ def rehash() -> tuple[int, int]:
     nothing runs any more that has the other key.
     """
     ours = hashes.fingerprint()
-    if left := Suppression.objects.exclude(key=ours).filter(number="").count():
+    if left := Suppression.objects.exclude(hashed_with=ours).filter(number="").count():
         return 0, left
     moved = 0
-    entries = Suppression.objects.exclude(key=ours).exclude(number="").order_by("pk")
+    entries = Suppression.objects.exclude(hashed_with=ours).exclude(number="").order_by("pk")
     while part := list(entries[: engine.CHUNK]):
         with engine.write():
             _note_key()
             for entry, hash_ in zip(part, hashes.of_all(entry.number for entry in part), strict=True):
                 _move(entry, hash_, ours)
         moved += len(part)
-    lines = LedgerEntry.objects.exclude(key=ours).exclude(number="").order_by("pk")
+    lines = LedgerEntry.objects.exclude(hashed_with=ours).exclude(number="").order_by("pk")
     while known := list(lines[: engine.CHUNK]):
         for line, line.number_hash in zip(known, hashes.of_all(line.number for line in known), strict=True):
-            line.key = ours
+            line.hashed_with = ours
         with engine.write():
-            LedgerEntry.objects.bulk_update(known, ["number_hash", "key"])
+            LedgerEntry.objects.bulk_update(known, ["number_hash", "hashed_with"])
     with engine.write():
-        needed = set(Suppression.objects.exclude(key=ours).values_list("key", flat=True))
+        needed = set(Suppression.objects.exclude(hashed_with=ours).values_list("hashed_with", flat=True))
         LedgerKey.objects.exclude(fingerprint=ours).exclude(fingerprint__in=needed).delete()
     return moved, 0
 
@@ -445,7 +445,7 @@ def _move(entry: Suppression, hash_: str, key: str) -> None:
     there = engine.locked(Suppression.objects.filter(number_hash=hash_, scope_key=entry.scope_key)).first()
     this = Suppression.objects.filter(pk=entry.pk)
     if there is None:
-        this.update(number_hash=hash_, key=key)
+        this.update(number_hash=hash_, hashed_with=key)
     else:
         _say_again(there, entry)
         this.delete()

@@ -20,8 +20,8 @@ def carry_over(apps, schema_editor):
     while part := list(Suppression.objects.filter(pk__gt=last).order_by("pk")[:CHUNK]):
         last = part[-1].pk
         for entry, hashed in zip(part, hashes.of_all(entry.number for entry in part), strict=True):
-            entry.number_hash, entry.key, entry.said_at = hashed, key, entry.created_at
-        Suppression.objects.bulk_update(part, ["number_hash", "key", "said_at"])
+            entry.number_hash, entry.hashed_with, entry.said_at = hashed, key, entry.created_at
+        Suppression.objects.bulk_update(part, ["number_hash", "hashed_with", "said_at"])
         LedgerEntry.objects.bulk_create(
             LedgerEntry(
                 number=entry.number,
@@ -31,7 +31,7 @@ def carry_over(apps, schema_editor):
                 reason=entry.reason,
                 evidence=entry.evidence,
                 at=entry.created_at,
-                key=key,
+                hashed_with=key,
             )
             for entry in part
         )
@@ -79,7 +79,7 @@ class Migration(migrations.Migration):
                 ("reason", models.CharField(choices=REASONS, max_length=12)),
                 ("evidence", models.TextField(blank=True)),
                 ("at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("key", models.CharField(max_length=16)),
+                ("hashed_with", models.CharField(max_length=16)),
             ],
             options={"verbose_name_plural": "ledger entries"},
         ),
@@ -117,7 +117,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="suppression",
-            name="key",
+            name="hashed_with",
             field=models.CharField(default="", editable=False, max_length=16),
             preserve_default=False,
         ),
