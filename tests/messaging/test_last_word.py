@@ -1,17 +1,19 @@
 """Does the last word hold? STOP, START, import, erasure, launch and gate in any order, on the real verbs."""
 
 import json
+import threading
+from time import sleep
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from paceline.messaging import campaigns, contacts, engine, erasure, events, outbox, suppressions
+from paceline.messaging import campaigns, contacts, engine, erasure, events, inbox, outbox, suppressions
 from paceline.messaging.models import Contact, Event, Suppression, TextMessage
 from paceline.messaging.sheets import Row
-from paceline.sms.messages import WebhookRequest
+from paceline.sms.messages import InboundText, WebhookRequest
 
-from .factories import Clock, Plain, account, audience, fanned_out, number, people, sender, undone
+from .factories import Clock, Plain, account, audience, fanned_out, number, on_threads, people, sender, undone
 
 pytestmark = [pytest.mark.django_db, pytest.mark.contract, pytest.mark.usefixtures("plain_provider")]
 
@@ -149,3 +151,23 @@ def test_a_thousand_replays_of_a_start_lift_no_stop():
     assert [line.what for line in suppressions.history(HIM)] == ["added"]
     assert Event.objects.count() == TextMessage.objects.count() == 2
     assert not Contact.objects.filter(number=HIM).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_stop_that_meets_a_start_is_not_swallowed():
+    """Two webhooks at once: the STOP that commits after the START finds no entry any more, and makes one."""
+    with engine.write():
+        inbox.obey(InboundText(HIM, "+12025550100", "STOP"))
+    is_lifting = threading.Event()
+
+    def door(i):
+        if i == 1:
+            is_lifting.wait()
+        with engine.write():
+            inbox.obey(InboundText(HIM, "+12025550100", ["START", "STOP"][i]))
+            is_lifting.set()
+            sleep(0.3 * (i == 0))
+
+    assert on_threads(2, door) == [None, None]
+    assert suppressions.among([HIM]) == {HIM}
+    assert [line.what for line in suppressions.history(HIM)] == ["added", "lifted", "added"]

@@ -79,7 +79,10 @@ def list_(where: str | None, region: str | None, as_json: bool) -> None:
 @as_json
 @installed
 def show(number: str, region: str | None, as_json: bool) -> None:
-    """What is in force for NUMBER, and all that has happened: when and how they opted out, and who lifted it."""
+    """What is in force for NUMBER, and its history.
+
+    When and how they opted out, and who lifted it.
+    """
     from paceline.messaging import suppressions
     from paceline.messaging.models import ContactList
 
@@ -130,7 +133,10 @@ def remove(number: str, where: str, evidence: str, region: str | None, as_json: 
 @as_json
 @installed
 def review(as_json: bool) -> None:
-    """Shows who is suppressed for doubtful words, the oldest first: confirm each, or remove it."""
+    """Shows who is suppressed for doubtful words.
+
+    The oldest first: confirm each, or remove it.
+    """
     from paceline.messaging import suppressions
 
     values = [_value(entry) for entry in suppressions.waiting_for_review()]
@@ -144,7 +150,10 @@ def review(as_json: bool) -> None:
 @as_json
 @installed
 def confirm(number: str, evidence: str, region: str | None, as_json: bool) -> None:
-    """Keeps NUMBER suppressed, whose words were doubtful: a person has read them."""
+    """Keeps NUMBER suppressed after a review.
+
+    A person has read the words, which were doubtful.
+    """
     from paceline.messaging import suppressions
 
     to = as_number(number, region)
@@ -168,9 +177,9 @@ def confirm(number: str, evidence: str, region: str | None, as_json: bool) -> No
 def import_(
     file: Path, where: str, evidence: str | None, column: str | None, region: str | None, as_json: bool
 ) -> None:
-    """Suppresses all numbers of FILE: a provider's list of opt-outs, as text or CSV.
+    """Suppresses all numbers of a provider's list.
 
-    Numbers with or without a plus. Nothing is lifted, and run again it doubles nobody. Exit code 1 when a row has no
+    FILE is text or CSV, with or without a plus. Nothing is lifted, and run again it doubles nobody. Exit code 1 when a row has no
     number.
     """
     from django.conf import settings
@@ -248,9 +257,9 @@ def export(file: Path, where: str, digits: bool, region: str | None, as_json: bo
 @as_json
 @installed
 def erase(number: str, yes: bool, region: str | None, as_json: bool) -> None:
-    """Forgets the person of NUMBER: number and words go from everywhere. They stay suppressed, by a hash.
+    """Forgets the person of NUMBER, for good.
 
-    This cannot be undone.
+    Number and words go from everywhere. They stay suppressed, by a hash.
     """
     from paceline.messaging import erasure
 
@@ -270,7 +279,7 @@ def erase(number: str, yes: bool, region: str | None, as_json: bool) -> None:
 @as_json
 @installed
 def rehash(as_json: bool) -> None:
-    """Takes the key of the settings for opt-outs that were made with another.
+    """Takes a new key for what the old one has made.
 
     For when PACELINE_OPTOUT_KEY has changed and nothing runs any more that has the old one. Exit code 1 when somebody
     was erased under it: that key is needed.
