@@ -797,8 +797,7 @@ def _settle_refused(outcomes: Sequence[Outcome]) -> None:
         [(_code(o), _why(o), o.lease.id, o.lease.attempt) for o in outcomes],
     )
     opted_out = {o.lease.id: _code(o) for o in outcomes if isinstance(o.result, errors.OptedOut)}
-    refused = TextMessage.objects.filter(pk__in=opted_out).order_by("pk")
-    for pk, number, frm in refused.values_list("pk", "to", "frm") if opted_out else ():
+    for pk, number, frm in TextMessage.objects.filter(pk__in=list(opted_out)).values_list("pk", "to", "frm"):
         suppressions.refused(number, frm, f"the provider refused a text: opted out {opted_out[pk]}".strip())
 
 

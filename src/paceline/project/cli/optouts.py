@@ -179,8 +179,8 @@ def import_(
 ) -> None:
     """Suppresses all numbers of a provider's list.
 
-    FILE is text or CSV, with or without a plus. Nothing is lifted, and run again it doubles nobody. Exit code 1 when a row has no
-    number.
+    FILE is text or CSV, with or without a plus. Nothing is lifted, and run again it doubles nobody. Exit code 1 when
+    a row has no number.
     """
     from django.conf import settings
 
