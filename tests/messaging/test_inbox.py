@@ -113,6 +113,14 @@ def test_a_stop_that_cannot_be_obeyed_is_not_stored(monkeypatch):
     assert is_suppressed(number(1))
 
 
+def test_what_the_provider_took_for_a_stop_is_one():
+    """In words that nobody here knows; the provider would refuse the next text."""
+    receive_all({"number": number(1), "sender": "40404", "text": "basta", "provider_id": "in-1", "opted_out": True})
+
+    assert is_suppressed(number(1))
+    assert "basta" in suppressions.Suppression.objects.get().evidence
+
+
 def test_start_lifts_an_opt_out():
     """Who has stopped may be texted again after their START."""
     receive("STOP", number(1), provider_id="in-1")

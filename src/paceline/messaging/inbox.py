@@ -18,14 +18,17 @@ NUMBER = re.compile(r"\+[0-9]{3,15}")
 
 
 def obey(text: InboundText) -> None:
-    """STOP suppresses the number, START lifts what a STOP has set. Runs in the webhook's own commit."""
+    """STOP suppresses the number, START lifts what a STOP has set. Runs in the webhook's own commit.
+
+    What a provider has taken for a STOP is one, in whatever words.
+    """
     if not NUMBER.fullmatch(text.number):
         return  # a short code or a name: nothing that a text could be sent to
-    match classify(text.text):
+    match Keyword.STOP if text.opted_out else classify(text.text):
         case Keyword.STOP:
-            suppressions.add(text.number, suppressions.Reason.OPT_OUT, f"replied {text.text.strip()[:40]!r}")
+            suppressions.stop(text.number, text.sender, text.text, text.at)
         case Keyword.START:
-            suppressions.lift_opt_out(text.number)
+            suppressions.lift_opt_out(text.number, text.sender, text.text, text.at)
 
 
 def receive(event: Event, text: InboundText) -> TextMessage:

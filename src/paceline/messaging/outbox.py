@@ -560,7 +560,8 @@ def _pass(held: dict[int, Lease], met: _Met, *, was: Status = Status.LEASED, kee
     rows = engine.locked(mine.values_list(*GATE_READS, named=True))
     messages = [row for row in rows if row.status == was and (was == "queued" or row.attempt == held[row.pk].attempt)]
     campaigns = till.campaigns({m.campaign_id for m in messages if m.campaign_id})
-    suppressed = suppressions.among(m.to for m in messages)
+    ways = {m.pk: _way(m, campaigns.get(m.campaign_id)) for m in messages}
+    suppressed = suppressions.among(ways.values())
     till.look_up(messages, senders_)
     passed: list[Submission] = []
     stopped: dict[Status, list[Lease]] = defaultdict(list)
@@ -568,7 +569,7 @@ def _pass(held: dict[int, Lease], met: _Met, *, was: Status = Status.LEASED, kee
     reached: dict[int, caps.Reached] = {}
     for message in messages:
         lease, sender = held[message.pk], senders_[message.sender_id]
-        end = _stop(message, campaigns.get(message.campaign_id), sender, message.to in suppressed, now)
+        end = _stop(message, campaigns.get(message.campaign_id), sender, ways[message.pk] in suppressed, now)
         if end is None and sender.daily_cap is not None:
             used = lanes.used_today(sender, now) + submits[sender.pk]
             end = Status.QUEUED if used >= sender.daily_cap else None
@@ -596,6 +597,10 @@ def _pass(held: dict[int, Lease], met: _Met, *, was: Status = Status.LEASED, kee
     lanes.count_submits({pk: n for pk, n in submits.items() if senders_[pk].daily_cap is not None}, now)
     till.save()
     return passed
+
+
+def _way(message: Any, campaign: Campaign | None) -> suppressions.Way:
+    return suppressions.Way(message.to, message.frm, None if campaign is None else campaign.list_id)
 
 
 def _senders(ids: set[int]) -> dict[int, Sender]:
@@ -799,9 +804,11 @@ def _settle_refused(outcomes: Sequence[Outcome]) -> None:
         f"UPDATE {TABLE} SET status = 'refused', lease_until = NULL, code = %s, reason = %s {_STILL_OURS}",
         [(_code(o), _why(o), o.lease.id, o.lease.attempt) for o in outcomes],
     )
-    opted_out = [o.lease.id for o in outcomes if isinstance(o.result, errors.OptedOut)]
-    for number in TextMessage.objects.filter(pk__in=opted_out).values_list("to", flat=True) if opted_out else ():
-        suppressions.add(number, suppressions.Reason.PROVIDER, "the provider refused a text: opted out")
+    opted_out = {o.lease.id: _code(o) for o in outcomes if isinstance(o.result, errors.OptedOut)}
+    if not opted_out:
+        return
+    for pk, number, frm in TextMessage.objects.filter(pk__in=list(opted_out)).values_list("pk", "to", "frm"):
+        suppressions.refused(number, frm, f"the provider refused a text: opted out {opted_out[pk]}".strip())
 
 
 def _settle_unavailable(outcomes: Sequence[Outcome], keep_until: float | None, resting: set[int]) -> None:
