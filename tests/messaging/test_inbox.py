@@ -281,7 +281,7 @@ def test_one_text_that_cannot_be_stored_keeps_nobody_else_waiting(lane, monkeypa
 
 
 def test_the_statements_do_not_grow_with_the_texts(lane):
-    """A hundred texts cost as many statements as ten."""
+    """Fifty texts cost as many statements as ten."""
 
     def statements(how_many):
         for person in people(how_many):
@@ -290,7 +290,7 @@ def test_the_statements_do_not_grow_with_the_texts(lane):
             events.apply_due(time.time() + 1)
         return len(queries)
 
-    assert statements(100) <= statements(10) < 30
+    assert statements(events.TEXTS_AT_ONCE) <= statements(10) < 30
 
 
 def test_the_rate_of_inbound_texts(lane, capsys):
