@@ -22,7 +22,7 @@ from paceline.sms import intents
 from paceline.sms.errors import InvalidNumber, TemplateError
 from paceline.sms.numbers import normalize
 
-from . import automatic, breaker, conversations, engine, lanes, senders, suppressions, texts
+from . import automatic, breaker, conversations, engine, hashes, lanes, senders, suppressions, texts
 from .models import (
     Account,
     AutomaticText,
@@ -33,6 +33,7 @@ from .models import (
     Errand,
     Event,
     KeywordRule,
+    LedgerEntry,
     QuickReply,
     Sender,
     Suppression,
@@ -257,15 +258,18 @@ class SuppressionForm(forms.ModelForm):
 
 @admin.register(Suppression)
 class SuppressionAdmin(ReadOnly):
-    """Added and lifted here, never rewritten: what is there is evidence."""
+    """Added, confirmed and lifted here, never rewritten: what is there is evidence."""
 
     form = SuppressionForm
-    list_display = ("number", "reason", "created_at")
-    list_filter = ("reason",)
+    list_display = ("__str__", "scope", "reason", "needs_review", "created_at")
+    list_filter = ("needs_review", "reason")
+    list_select_related = ("list",)
     looks_up = ("number",)
+    actions = ("confirm",)
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        return ("number", "evidence") if obj is None else ("number", "reason", "evidence", "created_at")
+        shown = ("number", "scope", "reason", "evidence", "needs_review", "said_at", "created_at")
+        return ("number", "evidence") if obj is None else shown
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("paceline.add_suppression")
@@ -275,7 +279,37 @@ class SuppressionAdmin(ReadOnly):
 
     def save_model(self, request: HttpRequest, suppression: Any, form: Any, change: bool) -> None:
         suppressions.add(suppression.number, suppressions.Reason.MANUAL, suppression.evidence)
-        suppression.pk = Suppression.objects.get(number=suppression.number).pk
+        entry = suppressions.of(suppression.number).get(scope_key=suppressions.ALL.key)
+        suppression.pk, suppression.number_hash = entry.pk, entry.number_hash
+
+    def delete_model(self, request: HttpRequest, suppression: Any) -> None:
+        suppressions.lift(suppression, f"lifted by {request.user}")
+
+    def delete_queryset(self, request: HttpRequest, chosen: QuerySet[Any]) -> None:
+        for suppression in chosen:
+            self.delete_model(request, suppression)
+
+    @admin.action(description="Confirm: they stay suppressed", permissions=["add"])
+    def confirm(self, request: HttpRequest, chosen: QuerySet[Any]) -> None:
+        count = sum(suppressions.confirm(entry, f"confirmed by {request.user}") for entry in chosen)
+        messages.success(request, f"{count} confirmed.")
+
+
+@admin.register(LedgerEntry)
+class LedgerEntryAdmin(ReadOnly):
+    """When and how somebody opted out, and who lifted it."""
+
+    list_display = ("at", "number", "what", "scope_key", "reason", "evidence")
+    list_filter = ("what", "reason")
+    fields = ("at", "number", "what", "scope_key", "reason", "evidence")
+    looks_up = ("number_hash",)
+    search_help_text = "A number, written whole"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        return (queryset.filter(number_hash=hashes.of(_number(term))) if term else queryset), False
 
 
 class KeywordRuleForm(forms.ModelForm):

@@ -378,7 +378,7 @@ def _held(said: Said, sender: Sender | None, now: float) -> str:
         return "no sender of ours"
     if not TEXTED.fullmatch(said.to):
         return "no number to text"
-    if said.kind not in EXCUSED and suppressions.among([said.to]):
+    if said.kind not in EXCUSED and suppressions.among([suppressions.Way(said.to, sender.number)]):
         return "suppressed"
     sent = AutomaticText.objects.filter(held="").exclude(kind=Kind.RULE)
     if sent.filter(at__gt=now - 60.0).count() >= _setting("AUTOMATIC_PER_MINUTE", EVERYBODY_MOST_A_MINUTE):

@@ -12,7 +12,7 @@ from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection
 from django.utils import timezone
 
 from paceline.sms import intents
-from paceline.sms.intents import Reading
+from paceline.sms.intents import Certainty, Reading
 from paceline.sms.keywords import Keyword, classify
 from paceline.sms.messages import InboundText, new_reference
 from paceline.sms.status import Status
@@ -26,14 +26,17 @@ NUMBER = re.compile(r"\+[0-9]{3,15}")
 
 
 def obey(text: InboundText) -> None:
-    """STOP suppresses the number, START lifts what a STOP has set. Runs in the webhook's own commit."""
+    """STOP suppresses the number, START lifts what a STOP has set. Runs in the webhook's own commit.
+
+    What a provider has taken for a STOP is one, in whatever words.
+    """
     if not NUMBER.fullmatch(text.number):
         return  # a short code or a name: nothing that a text could be sent to
-    match classify(text.text):
+    match Keyword.STOP if text.opted_out else classify(text.text):
         case Keyword.STOP:
-            suppressions.add(text.number, suppressions.Reason.OPT_OUT, f"replied {text.text.strip()[:40]!r}")
+            suppressions.stop(text.number, text.sender, text.text, text.at)
         case Keyword.START:
-            suppressions.lift_opt_out(text.number)
+            suppressions.lift_opt_out(text.number, text.sender, text.text, text.at)
 
 
 def receive(texts: Sequence[tuple[Event, InboundText]]) -> list[Taken]:
@@ -92,7 +95,7 @@ def _attributed(new: Mapping[str, tuple[Event, InboundText]]) -> list[_Draft]:
             contact_of.get(text.number),
             sender_of.get((event.account, text.sender)),
             found,
-            intents.read(text.text),
+            _read(text),
         )
         for (reference, (event, text)), found in zip(new.items(), answers, strict=True)
     ]
@@ -101,21 +104,38 @@ def _attributed(new: Mapping[str, tuple[Event, InboundText]]) -> list[_Draft]:
 def _take_in(drafts: Sequence[_Draft]) -> list[Taken]:
     """Inserts the messages and puts those that nobody else has inserted meanwhile into their conversations."""
     mine = _insert(drafts)
+    readings = {draft.reference: draft.reading for draft in drafts}
     taken = conversations.take_in(
         [
-            Incoming(mine[d.reference], d.event.received_at, d.answers, needs_answer=classify(d.text.text) is None)
+            Incoming(
+                mine[d.reference], d.event.received_at, d.answers, needs_answer=_needs_answer(readings[d.reference])
+            )
             for d in drafts
             if d.reference in mine
         ]
     )
     signals.created([one.message.pk for one in taken])
+    for one in taken:
+        if (reading := readings[one.message.reference]).certainty is not Certainty.EXACT:  # that was obeyed already
+            suppressions.heed(one.message, reading)
     drafted = {draft.reference: draft for draft in drafts}
     automatic.answer_all(
-        Heard(one.message, draft.reading, one.conversation, draft.event.received_at)
+        Heard(one.message, readings[one.message.reference], one.conversation, draft.event.received_at)
         for one in taken
         for draft in [drafted[one.message.reference]]
+        if not draft.text.opted_out  # whoever has taken it for a STOP answers it
     )
     return taken
+
+
+def _read(text: InboundText) -> Reading:
+    """What it asks for; what a provider has taken for a STOP is one."""
+    return Reading(Keyword.STOP, Certainty.EXACT) if text.opted_out else intents.read(text.text)
+
+
+def _needs_answer(reading: Reading) -> bool:
+    """False for an order that is obeyed: nobody of the team need see to it."""
+    return reading.intent is None or (reading.intent is Keyword.HELP and reading.certainty is not Certainty.EXACT)
 
 
 def _insert(drafts: Sequence[_Draft]) -> dict[str, TextMessage]:

@@ -115,20 +115,74 @@ class Membership(models.Model):
 
 
 class Suppression(models.Model):
-    """The entry that forbids sending to a number; an opt-out is one reason for it."""
+    """What forbids sending to a number: from all senders, from one, or for the campaigns of one list.
+
+    Looked up by `number_hash`; the number itself is empty once the person has been erased.
+    """
 
     class Reason(models.TextChoices):
         OPT_OUT = "opt-out"
         PROVIDER = "provider"
         MANUAL = "manual"
+        ERASED = "erased"
 
-    number = models.CharField(max_length=16, unique=True)
+    number = models.CharField(max_length=16, blank=True, db_index=True)
+    number_hash = models.CharField(max_length=64, editable=False)
+    scope_key = models.CharField(max_length=32, default="all", editable=False)  # all, sender:+12025550100, list:7
+    # a list that somebody has left cannot be deleted, and filled again, behind their back
+    list = models.ForeignKey(ContactList, null=True, blank=True, on_delete=models.PROTECT, editable=False)
     reason = models.CharField(max_length=12, choices=Reason.choices, default=Reason.MANUAL)
     evidence = models.TextField(blank=True)
+    needs_review = models.BooleanField(default=False, editable=False)  # in force, and a person is to look at it
+    said_at = models.DateTimeField(default=timezone.now, editable=False)  # the last time that the person said so
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    hashed_with = models.CharField(max_length=16, editable=False)  # the fingerprint of the key that made the hash
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["number_hash", "scope_key"], name="once_per_scope")]
 
     def __str__(self) -> str:
-        return self.number
+        return self.number or "(erased)"
+
+    @property
+    def scope(self) -> str:
+        """Where it holds, as people write it: all, sender:+12025550100, list:Guests."""
+        return self.scope_key if self.list is None else f"list:{self.list}"
+
+
+class LedgerEntry(models.Model):
+    """What has happened to the suppressions of a number: when, how and by whose word. Only ever added to."""
+
+    class What(models.TextChoices):
+        ADDED = "added"
+        LIFTED = "lifted"
+        CONFIRMED = "confirmed"
+        ERASED = "erased"
+
+    number = models.CharField(max_length=16, blank=True)  # empty after an erasure, as the evidence is
+    number_hash = models.CharField(max_length=64, db_index=True)
+    scope_key = models.CharField(max_length=32)
+    what = models.CharField(max_length=9, choices=What.choices)
+    reason = models.CharField(max_length=12, choices=Suppression.Reason.choices)
+    evidence = models.TextField(blank=True)
+    at = models.DateTimeField(default=timezone.now)
+    hashed_with = models.CharField(max_length=16)
+
+    class Meta:
+        verbose_name_plural = "ledger entries"
+
+    def __str__(self) -> str:
+        return f"{self.number or '(erased)'} {self.what}"
+
+
+class LedgerKey(models.Model):
+    """A key that hashes in the ledger were made with, by its fingerprint. One that is not ours stops all sending."""
+
+    fingerprint = models.CharField(max_length=16, unique=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.fingerprint
 
 
 class Campaign(Limit):

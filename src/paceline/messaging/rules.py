@@ -19,8 +19,8 @@ from paceline.sms import patterns, segments, templates
 from paceline.sms.errors import InvalidNumber, PacelineError, TemplateError
 from paceline.sms.numbers import normalize
 
-from . import contacts, errands, lanes, texts
-from .models import Contact, ContactTag, KeywordRule, Membership, Sender
+from . import contacts, errands, lanes, suppressions, texts
+from .models import Contact, ContactList, ContactTag, KeywordRule, Membership, Sender
 
 ACTIONS_MOST = 20
 TAG_LONGEST = 60
@@ -286,12 +286,19 @@ def _matches(rule: KeywordRule, text: str) -> bool:
 
 
 def subscribe(contact: Contact, name: str) -> None:
-    """Puts a contact on a list, which is made when it is new. What is suppressed stays suppressed."""
-    Membership.objects.get_or_create(list=contacts.get_list(name), contact=contact)
+    """Puts a contact on a list, which is made when it is new. Lifts only what their leaving this very list has set."""
+    into = contacts.get_list(name)
+    for entry in suppressions.of(contact.number).filter(list=into, reason=suppressions.Reason.OPT_OUT):
+        suppressions.lift(entry, f"subscribed to {name}")
+    Membership.objects.get_or_create(list=into, contact=contact)
 
 
 def unsubscribe(contact: Contact, name: str) -> None:
-    """Takes a contact off a list."""
+    """Takes a contact off a list, for good: no campaign to it and no import of it reaches them."""
+    found = ContactList.objects.filter(name=name).first()
+    if found is not None:
+        scope = suppressions.Scope(list_id=found.pk)
+        suppressions.add(contact.number, suppressions.Reason.OPT_OUT, f"unsubscribed from {name}", scope)
     Membership.objects.filter(list__name=name, contact=contact).delete()
 
 

@@ -77,7 +77,6 @@ def read(text: str) -> Reading:
 
 _SIGNS = {
     "🛑": " stop ",
-    "✋": " stop ",
     "⛔": " no ",
     "🚫": " no ",
     "❌": " no ",
@@ -301,6 +300,8 @@ _ELSEWHERE = {
         send|text|call|contact|email|message my|him|her|them|it|the|flowers
         send anyone|anybody, any more seats|questions
         no more than|parking|tickets|questions|rain|pain|milk|availability, not more than, wrong number of, number of
+        did|does|have not get|receive|send|text|call|contact|message|write, did you not
+        text|call|write|message|send me|us back
         cant text|talk, cannot text, no texts|messages got|came|on|yet
         didnt|havent|never got|get|receive|received|saw|see
         never been|mind|give|say|heard|got|received|miss|missed, not sure|yet|today|bad|only|quite|necessarily
@@ -411,7 +412,6 @@ _TABLE = (
         <stop> ...1 getting|receiving
         <stop> ...1 writing|emailing|dming|whatsapping ...1 me|us|to|this
         how ...3 stop|end|quit ...2 this|these|it|them|<texts>
-        how many ...8 stop
         ^ how to stop $
         way ...2 to stop|end|quit
         <stop> from ...1 <texts>
@@ -452,7 +452,7 @@ _TABLE = (
         exclude me|us|my
         didnt ...1 sign|opt|subscribe|agree ...1 up|in|to|$
         stop|quit fundraising|soliciting|marketing|advertising
-        sop|sop|stoop|step|stip|shop|top|spot|stor <texts> me
+        sop|stoop|step|stip|top|stor <texts> me
         stop testing|tasting|texing me
         <dont> ...5 text|texts|texting|message|messages|messaging|sms|spam
         no ...5 texts|texting|messages|messaging|sms|spam
@@ -480,7 +480,7 @@ _TABLE = (
         appreciate|like|love|prefer ...2 being|be|getting taken|removed|off
         ever|when ...2 stop $
         last|final|formal|third|second warning|notice|request
-        want|need off
+        want|need off this|your|the
         <list> ...3 off
         not|shouldnt|why ...2 on this|your|the list
         shouldnt ...1 be ...1 getting|receiving
@@ -617,7 +617,8 @@ _TABLE = (
         ^ scrub|forget me $
         your|my|this number|info ...3 remove it
         ^ remove it $
-        be|been|being removed|deleted ...4 $
+        like|want|wish|ask|asked|asking|need|request|requesting|please ...2 be|been removed|deleted|taken|unsubscribed
+        <me> ...2 be removed|deleted
         not ...3 be|being contacted|texted|messaged|called|emailed|solicited
         not contacted|texted|messaged
         rm me|us
@@ -625,7 +626,6 @@ _TABLE = (
         ^ off ...2 list|lists|database|system
         be|been taken|removed|dropped off|from|out
         have|want|get <me> ...2 <mine> removed|deleted|taken
-        off ...2 list|database|system
         ^ lose|forget this|my number
         put|add ...3 not|dont|stop ...1 call|text|contact|message|disturb ...1 list
         not|dont call|text|contact|disturb list|registry|register
@@ -647,8 +647,8 @@ _TABLE = (
         optout|optsout
         cancel|end|stop|terminate|discontinue|quit ...3 subscription|texts|text|alerts|notifications
         cancel|end|stop|terminate|discontinue|quit ...3 messages|sms|updates|reminders|communic*|contact
-        turn|shut|switch ...1 these|this|it|them|texts|messages|notifications|alerts ...1 off
-        turn|shut|switch off ...2 it|these|this|them|texts|messages|notifications|alerts
+        turn|shut|switch ...1 these|texts|messages|notifications|alerts ...1 off
+        turn|shut|switch off ...2 these|texts|messages|notifications|alerts
         deactivate|disable|mute ...2 texts|messages|notifications|alerts|these
         want out $
         count|leave me out of ...2 <texts>|list|this|these
@@ -673,6 +673,10 @@ _TABLE = (
         """
         ^ ...1 go away ...1 $
         ^ get lost $
+        how many ...8 stop
+        off ...2 list|database|system
+        turn|shut|switch it|this|them off
+        want off $
         fuck|f|piss|bugger|eff|sod|naff|buzz|feck|back off
         fuckoff
         wrong number|person|guy|phone
@@ -879,8 +883,8 @@ _TABLE = (
         ^ stop|alto|baja $
         prefiero|gustaria|deseo|pido|ruego no recibir|<manden>
         no deseo|quiero ...1 sus|tus|de ...1 servicios|<mensajes>
-        deteng*|suspend* ...2 <mensajes>|$
-        desactiv* ...2 <mensajes>|$
+        deteng*|suspendan|suspenda|suspender ...2 <mensajes>|$
+        desactivar|desactiven|desactive|desactiva ...2 <mensajes>|$
         basta|<dejen> con|de ...2 <mensajes>|<manden>|molest*|joder
         <dejen> de ...1 fregar|joder|chingar|molestar
         me sacan|saquen|quitan|borran ...3 lista|base|favor
@@ -1010,12 +1014,13 @@ _TABLE = (
         ^ stop das|dies|diese|diesen
         ^ lass|lasst das $
         raus|austreten aus ...1 verteiler|liste
-        bestell* ...3 ab
+        bestelle|bestellt|bestellen ...3 ab $
         stop|stoppt|stoppen ...3 <nachrichten>|das
         stoppt das|die|diese
         schluss ...1 damit|mit
-        abmeld*
-        melden|meldet|melde ...4 ab
+        mich|uns ...2 abmeld*
+        ^ ...2 abmelden|abmeldung ...2 $
+        melden|meldet|melde ...4 ab $
         abbestell*
         kundig* ...4 abo|sms|<nachrichten>
         austragen
@@ -1041,6 +1046,7 @@ _TABLE = (
         """
         falsche|falscher|falschen nummer|person|kontakt
         falsch verbunden
+        abmeld*
         nicht ...1 belastig*
         belastig*
         ^ ...1 losch* $
@@ -1097,7 +1103,7 @@ _TABLE = (
         ^ kundigung $
         nicht meine|die richtige nummer|person
         nerv nicht
-        anzeige
+        anzeige ist|raus|erstatten
         mochte|will das nicht $
         abo kundig*
         reichts
@@ -1137,18 +1143,17 @@ _TABLE = (
         ^ parar ...1 <mensagens> $
         quero|gostaria de|ser|que ser|removid*|removam|excluid* ...1 removid*|excluid*|meu|$
         quero|desejo|gostaria ...1 ser removid*|excluid*|retirad*
-        quero|gostaria ...1 cancelar ...1 <mensagens>|$
+        quero|gostaria ...1 cancelar ...1 <mensagens>
         me <tire> desse|desta|deste|disso|grupo
         remova|exclua|retire|tire me
         exclui|deleta|apaga|bloqueia ...1 meu numero|contato
-        esquec* meu numero
+        esqueca|esquecam|esquece meu numero
         nao aguento ...3 <mensagens>
         chega ...1 de ...1 <mensagens>|isso
         nada de ...1 <mensagens>
         ^ <mensagens> nao $
         ^ sem <mensagens> $
         sair ...2 lista|grupo|cadastro
-        quero|desejo|gostaria ...1 sair $
         me <tire> $
         me <tire> da|do|de|dessa|desta|daqui|dai
         me descadastr*
@@ -1200,6 +1205,7 @@ _TABLE = (
         ^ nao me interessa $
         cansad* ...3 <mensagens>
         ja chega
+        quero|desejo|gostaria ...1 sair|cancelar $
         pode|podem parar
         ^ bloque* $
         assedio
@@ -1273,7 +1279,7 @@ _TABLE = (
         potete|puoi|puo toglier*|cancellar*|rimuover*
         levatemi|levami
         rimuov*|elimin*|cancell*|togli* numero|contatto
-        disattiv*
+        disattiva|disattivare|disattivate|disattivi ...2 <messaggi>|$
         disdire|disdico|disdetta ...1 abbonamento|iscrizione|servizio
         revoca|ritiro|nego ...1 consenso
         non ho ...1 dato ...1 consenso
@@ -1311,7 +1317,7 @@ _TABLE = (
         opposizioni|garante
         indesiderat*|scocciate
         non richiesto|insistete|rompete $
-        dimenticat*|perdete ...2 numero
+        dimenticate|dimentica|perdete ...2 numero
         dimenticatemi|piantatela|piantala|finitela|finiscila
         fatela finita
         di smetterla
