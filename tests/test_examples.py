@@ -54,6 +54,7 @@ class Place:
         return environment() | {
             "PACELINE_PROVIDER": provider,
             "PACELINE_FROM": OURS,
+            "SECRET_KEY": "only-for-tests",
             "SMS_URL": provider,
             "DATABASE_URL": f"sqlite:///{self.folder}/texts.db",
             "PYTHONPATH": str(self.folder),
