@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -23,6 +24,7 @@ from .wirelog import WireLog
 log = logging.getLogger("paceline.dispatcher")
 
 LOCK = "dispatcher.lock"
+COLLECT_EVERY = 20_000  # objects that are new since the last look: a few hundred messages on their way
 WIRE_LOG = "wire.jsonl"
 
 
@@ -80,11 +82,20 @@ def _in_its_own_name(owner: str) -> Iterator[str]:
 
 def runner() -> Callable[..., None]:
     """What runs an event loop: uvloop, where it is."""
+    _spare_the_collector()
     try:
         import uvloop
     except ImportError:
         return asyncio.run
     return uvloop.run
+
+
+def _spare_the_collector() -> None:
+    """What has been loaded stays for good, so the garbage collector need not look at it again and again."""
+    if not gc.get_freeze_count():
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(COLLECT_EVERY, 10, 10)
 
 
 async def _main(dispatcher: Dispatcher, until: Callable[[], bool] | None) -> None:

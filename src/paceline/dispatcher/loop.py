@@ -11,11 +11,12 @@ import heapq
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
@@ -47,6 +48,7 @@ OBEYED_SECONDS = 0.24  # a submit begins so soon after its gate has begun, or no
 GATE_AHEAD_MOST_SECONDS = 0.2  # with the tolerance less than that
 CLAIM_LEAST = 10
 FULL_AGAIN_SECONDS = 0.005
+HIRED_AT_ONCE = 32
 
 T = TypeVar("T")
 
@@ -78,6 +80,15 @@ class Reach:
         self.lead *= 0.9
         self.claim_most = min(outbox.CLAIM_MOST, self.claim_most + self.claim_most // 4 + 1)
         self.gate_ahead = max(outbox.GATE_AHEAD_SECONDS, self.gate_ahead * 0.95)
+
+
+class _Due(NamedTuple):
+    """A submission and its slot `at`, with the moment from which it is `late`, both on the monotonic clock."""
+
+    submission: Submission
+    provider: Provider
+    at: float
+    late: float
 
 
 class Dispatcher:
@@ -112,6 +123,9 @@ class Dispatcher:
         self._reach = Reach()
         self._leases: list[tuple[float, int, Lease, Provider]] = []
         self._outcomes: list[Outcome] = []
+        self._due: deque[_Due] = deque()  # passed the gate, and waits for a task that submits it
+        self._hiring = False
+        self._under_way = 0
         self._in_flight: set[asyncio.Task[None]] = set()
         self._lane_thread = ThreadPoolExecutor(1, "lanes")
         self._settle_thread = ThreadPoolExecutor(1, "settles")
@@ -127,7 +141,7 @@ class Dispatcher:
     @property
     def is_busy(self) -> bool:
         """True while it holds a message: leased, on the wire, or with its result not yet written."""
-        return bool(self._leases or self._in_flight or self._outcomes)
+        return bool(self._leases or self._due or self._in_flight or self._outcomes)
 
     def finish(self) -> None:
         """Claims nothing more, sends what it has leased in its slots, and stops: no slot is wasted."""
@@ -172,8 +186,8 @@ class Dispatcher:
                 await self._on(self._lane_thread, outbox.give_back, leases)
             except Exception as error:  # they go back by time
                 await self._has_failed("give back", error)
-        if self._in_flight:
-            await asyncio.wait(self._in_flight)
+        while self._due or self._in_flight:
+            await asyncio.wait(self._in_flight or [asyncio.create_task(self._work())])
         self._drained = True
         self._settled.set()
 
@@ -191,13 +205,13 @@ class Dispatcher:
                     )
                     claimed = await self._on(self._lane_thread, claim, account_id, self.clock)
                     is_full |= claimed.taken == reach.claim_most
-                    for submission in claimed.passed:
-                        self._begin(submission, provider, claimed.gated_at, claimed.gated_at + OBEYED_SECONDS)
+                    gated_at, late = claimed.gated_at, claimed.gated_at + OBEYED_SECONDS
+                    self._begin(_Due(submission, provider, gated_at, late) for submission in claimed.passed)
                     for lease in claimed.leases:
                         heapq.heappush(self._leases, (lease.slot_at, lease.id, lease, provider))
                     if claimed.leases:
                         self._leased.set()
-                        self._keep(asyncio.create_task(self._transport.connect(provider, self._due(provider))))
+                        self._keep(asyncio.create_task(self._transport.connect(provider, self._leased_to(provider))))
                     if claimed.taken:
                         reach.claimed()
             except Exception as error:  # what it has leased and nobody knows of goes back by time
@@ -215,10 +229,10 @@ class Dispatcher:
         again_at = time.monotonic() + CLAIM_EVERY_SECONDS
         while time.monotonic() < again_at and not (self._stopping.is_set() or self._finishing):
             await self._sleep(FULL_AGAIN_SECONDS)
-            if len(self._leases) + len(self._in_flight) + self._reach.claim_most <= CONNECTIONS:
+            if len(self._leases) + len(self._due) + self._under_way + self._reach.claim_most <= CONNECTIONS:
                 return
 
-    def _due(self, provider: Provider) -> int:
+    def _leased_to(self, provider: Provider) -> int:
         """How many submits wait for their slots."""
         return sum(each is provider for _, _, _, each in self._leases)
 
@@ -276,26 +290,50 @@ class Dispatcher:
             except Exception as error:  # whether it committed is not known, so nothing is sent: the leases end by time
                 await self._has_failed("gate", error)
                 continue
-            for submission in passed:
-                due = submission.lease.slot_at + ahead
-                late = min(due + submission.lease.tolerance, began + OBEYED_SECONDS)
-                self._begin(submission, batch[submission.lease.id][1], due, late)
+            self._begin(
+                _Due(submission, batch[submission.lease.id][1], due, min(due + submission.lease.tolerance, late))
+                for submission in passed
+                for due, late in [(submission.lease.slot_at + ahead, began + OBEYED_SECONDS)]
+            )
 
-    def _begin(self, submission: Submission, provider: Provider, due: float, late: float) -> None:
-        self._keep(asyncio.create_task(self._submit(submission, provider, due, late)))
+    def _begin(self, passed: Iterable[_Due]) -> None:
+        """These are submitted in their slots, in order, by as many tasks as it takes."""
+        self._due.extend(passed)
+        if self._due and not self._hiring:
+            self._hire()
+
+    def _hire(self) -> None:
+        """A few tasks more at each turn of the loop while something waits.
+
+        A near carrier has answered some by then, and a few connections in turn are quicker than hundreds at once; for
+        a far one there are soon enough.
+        """
+        for _ in range(min(HIRED_AT_ONCE, len(self._due))):
+            self._keep(asyncio.create_task(self._work()))
+        self._hiring = bool(self._due)
+        if self._hiring:
+            asyncio.get_running_loop().call_soon(self._hire)
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
 
-    async def _submit(self, submission: Submission, provider: Provider, due: float, late: float) -> None:
-        """`due` is the slot on the monotonic clock, `late` when it is missed."""
-        lease = submission.lease
+    async def _work(self) -> None:
+        while self._due:
+            due = self._due.popleft()
+            self._under_way += 1
+            try:
+                await self._submit(due)
+            finally:
+                self._under_way -= 1
+
+    async def _submit(self, due: _Due) -> None:
+        lease = due.submission.lease
         try:
-            while (early := due - time.monotonic()) > 0:
+            while (early := due.at - time.monotonic()) > 0:
                 await self._sleep(early)
             result: Any = await self._transport.submit(
-                provider, submission.message, before_write=partial(self._before_write, submission, late)
+                due.provider, due.submission.message, before_write=partial(self._before_write, due)
             )
         except Missed:
             self._missed(lease)
@@ -307,12 +345,12 @@ class Dispatcher:
             result = errors.Uncertain(f"unforeseen: {type(error).__name__}")
         self._settle(Outcome(lease, result, self.clock.now()))
 
-    def _before_write(self, submission: Submission, late: float) -> None:
+    def _before_write(self, due: _Due) -> None:
         """The last line before the write: a missed slot is void, and nothing is written for it."""
-        if pacing.is_late(time.monotonic(), late, 0.0):
+        if pacing.is_late(time.monotonic(), due.late, 0.0):
             raise Missed
         try:
-            self._wire_log.write(self.clock.now(), submission.message)
+            self._wire_log.write(self.clock.now(), due.submission.message)
         except OSError as error:  # what cannot be judged is not written either
             raise errors.Unavailable(
                 f"The wire log cannot be written ({type(error).__name__}, {error.errno})"

@@ -1,7 +1,7 @@
 """What may people see and do in Django's own admin? Read everything, write nothing that has happened.
 
-Only suppressions, senders and blocks change here, by the verbs that every other door uses. No page scans a large
-table: searches are exact and by index, and a list counts no further than it shows.
+Only suppressions, senders, blocks and quick replies change here, by the verbs that every other door uses. No page scans
+a large table: searches are exact and by index, and a list counts no further than it shows.
 """
 
 from __future__ import annotations
@@ -16,11 +16,23 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
-from paceline.sms.errors import InvalidNumber
+from paceline.sms.errors import InvalidNumber, TemplateError
 from paceline.sms.numbers import normalize
 
-from . import breaker, engine, lanes, senders, suppressions, texts
-from .models import Account, Campaign, Contact, ContactList, Event, Sender, Suppression, TextMessage
+from . import breaker, conversations, engine, hashes, lanes, senders, suppressions, texts
+from .models import (
+    Account,
+    Campaign,
+    Contact,
+    ContactList,
+    Conversation,
+    Event,
+    LedgerEntry,
+    QuickReply,
+    Sender,
+    Suppression,
+    TextMessage,
+)
 
 LIST_MOST = 10_000
 FOUND_MOST = 1000
@@ -130,6 +142,37 @@ class ContactListAdmin(ReadOnly):
     fields = ("name", "created_at")
 
 
+@admin.register(Conversation)
+class ConversationAdmin(ReadOnly):
+    """The register; conversations are held in the inbox."""
+
+    list_display = ("number", "ours", "state", "assignee", "unread", "waiting_since", "campaign", "last_at")
+    list_filter = ("state", "assignee", "campaign")
+    list_select_related = ("campaign",)
+    looks_up = ("number", "contact__number")
+    fields = (
+        *("number", "ours", "contact", "sender", "campaign", "state", "assignee", "unread", "waiting_since"),
+        *("snoozed_until", "opened_at", "closed_at", "last_at"),
+    )
+
+
+class QuickReplyForm(forms.ModelForm):
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        try:
+            given["shortcut"] = conversations.shortcut(given.get("shortcut", ""), given.get("text", ""))
+        except (TemplateError, ValueError) as error:
+            raise ValidationError(str(error)) from error
+        return given
+
+
+@admin.register(QuickReply)
+class QuickReplyAdmin(admin.ModelAdmin):
+    form = QuickReplyForm
+    list_display = ("shortcut", "text")
+    ordering = ("shortcut",)
+
+
 @admin.register(Account)
 class AccountAdmin(ReadOnly):
     """Its limits are those of the settings; a block is lifted when what caused it has been mended."""
@@ -209,15 +252,18 @@ class SuppressionForm(forms.ModelForm):
 
 @admin.register(Suppression)
 class SuppressionAdmin(ReadOnly):
-    """Added and lifted here, never rewritten: what is there is evidence."""
+    """Added, confirmed and lifted here, never rewritten: what is there is evidence."""
 
     form = SuppressionForm
-    list_display = ("number", "reason", "created_at")
-    list_filter = ("reason",)
+    list_display = ("__str__", "scope", "reason", "needs_review", "created_at")
+    list_filter = ("needs_review", "reason")
+    list_select_related = ("list",)
     looks_up = ("number",)
+    actions = ("confirm",)
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        return ("number", "evidence") if obj is None else ("number", "reason", "evidence", "created_at")
+        shown = ("number", "scope", "reason", "evidence", "needs_review", "said_at", "created_at")
+        return ("number", "evidence") if obj is None else shown
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("paceline.add_suppression")
@@ -227,4 +273,34 @@ class SuppressionAdmin(ReadOnly):
 
     def save_model(self, request: HttpRequest, suppression: Any, form: Any, change: bool) -> None:
         suppressions.add(suppression.number, suppressions.Reason.MANUAL, suppression.evidence)
-        suppression.pk = Suppression.objects.get(number=suppression.number).pk
+        entry = suppressions.of(suppression.number).get(scope_key=suppressions.ALL.key)
+        suppression.pk, suppression.number_hash = entry.pk, entry.number_hash
+
+    def delete_model(self, request: HttpRequest, suppression: Any) -> None:
+        suppressions.lift(suppression, f"lifted by {request.user}")
+
+    def delete_queryset(self, request: HttpRequest, chosen: QuerySet[Any]) -> None:
+        for suppression in chosen:
+            self.delete_model(request, suppression)
+
+    @admin.action(description="Confirm: they stay suppressed", permissions=["add"])
+    def confirm(self, request: HttpRequest, chosen: QuerySet[Any]) -> None:
+        count = sum(suppressions.confirm(entry, f"confirmed by {request.user}") for entry in chosen)
+        messages.success(request, f"{count} confirmed.")
+
+
+@admin.register(LedgerEntry)
+class LedgerEntryAdmin(ReadOnly):
+    """When and how somebody opted out, and who lifted it."""
+
+    list_display = ("at", "number", "what", "scope_key", "reason", "evidence")
+    list_filter = ("what", "reason")
+    fields = ("at", "number", "what", "scope_key", "reason", "evidence")
+    looks_up = ("number_hash",)
+    search_help_text = "A number, written whole"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        return (queryset.filter(number_hash=hashes.of(_number(term))) if term else queryset), False

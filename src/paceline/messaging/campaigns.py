@@ -371,11 +371,12 @@ def release(campaign: Campaign, now: float) -> int:
             return 0
         left = campaign.tranche_left or campaign.batch_size or CHUNK
         room = min(CHUNK, left)
-        held = list(mine.filter(status=Status.HELD).order_by("pk").values_list("pk", "to", "fields")[:room])
-        suppressed = suppressions.among(number for _, number, _ in held)
+        rows = mine.filter(status=Status.HELD).order_by("pk").values_list("pk", "to", "frm", "fields")[:room]
+        held = [(pk, suppressions.Way(to, frm, campaign.list_id), fields) for pk, to, frm, fields in rows]
+        suppressed = suppressions.among(way for _, way, _ in held)
         queued, ended = [], []
-        for message_id, number, fields in held:
-            if number in suppressed:
+        for message_id, way, fields in held:
+            if way in suppressed:
                 ended.append((Status.SUPPRESSED.value, "", message_id))
                 continue
             try:

@@ -89,20 +89,27 @@ def has_room_for(account: Account, message: TextMessage, now: float) -> bool:
     return submits_today(account, [message.contact_id], now)[message.contact_id] < account.recipient_daily_cap
 
 
-class Till:
-    """What one gate's messages meet: locks the accounts that have caps, then counts what passes. Commit with `save`."""
+def _is_capped(account: Account) -> bool:
+    return account.recipient_daily_cap is not None or account.price_per_segment is not None
 
-    def __init__(self, sender_ids: set[int], now: float) -> None:
+
+class Till:
+    """What one gate's messages meet: the locked accounts, and what passes is counted. Commit with `save`."""
+
+    def __init__(self, accounts: Iterable[Account], now: float) -> None:
         self._now = now
-        capped = Q(recipient_daily_cap__isnull=False) | Q(price_per_segment__isnull=False)
-        of_senders = Sender.objects.filter(pk__in=sender_ids).values_list("account", flat=True)
-        mine = Account.objects.filter(capped, pk__in=set(of_senders)).order_by("pk").values_list("pk", flat=True)
-        ids = list(mine)  # read first and locked by id: what has no cap is not waited for
-        rows = engine.locked(Account.objects.filter(pk__in=ids).order_by("pk")) if ids else []
-        self._accounts = {account.pk: account for account in rows}
+        self._accounts = {account.pk: account for account in accounts if _is_capped(account)}
         self._campaigns: dict[int, Campaign] = {}
         self._texts: dict[int, Counter[int]] = {}
         self._paid: Counter[Any] = Counter()
+
+    @classmethod
+    def of_senders(cls, sender_ids: set[int], now: float) -> Till:
+        """Locks the accounts of these senders that have caps."""
+        capped = Q(recipient_daily_cap__isnull=False) | Q(price_per_segment__isnull=False)
+        mine = Account.objects.filter(capped, senders__in=sender_ids).order_by("pk").values_list("pk", flat=True)
+        ids = set(mine)  # read first and locked by id: what has no cap is not waited for
+        return cls(engine.locked(Account.objects.filter(pk__in=ids).order_by("pk")) if ids else [], now)
 
     def __bool__(self) -> bool:
         """True when any cap is to be looked at."""

@@ -204,6 +204,15 @@ def among(model: type[models.Model], field: str, values: Sequence[Any]) -> RawSQ
     return RawSQL(sql, params, output_field=models.BooleanField())  # noqa: S611 names of our own tables
 
 
+def holds(model: type[models.Model], field: str, part: bytes) -> RawSQL:
+    """As a filter for a queryset of `model`: the binary field has these bytes in it. Looks at every row."""
+    quote = connection.ops.quote_name
+    column = f"{quote(model._meta.db_table)}.{quote(model._meta.get_field(field).column)}"
+    sql = {"postgresql": f"position(%s in {column}) > 0", "mysql": f"LOCATE(%s, {column}) > 0"}
+    found = sql.get(connection.vendor, f"instr({column}, %s) > 0")
+    return RawSQL(found, [part], output_field=models.BooleanField())  # noqa: S611 names of our own tables
+
+
 def aside(column: str) -> str:
     """A column in a condition that is to be no reason for using an index: the row is known by its id."""
     return f"+{column}" if connection.vendor == "sqlite" else column

@@ -257,7 +257,9 @@ def _claim(
         taken, passed, gated_at = len(leases), [], time.monotonic()
         with signals.watched(lease.id for lease in leases):
             if through and is_free:
-                leases, passed = [], _pass({lease.id: lease for lease in leases}, clock.now(), was=Status.QUEUED)
+                at, met_senders = clock.now(), {lane.sender.pk: lane.sender for lane in waiting}
+                met = _Met(at, caps.Till([row], at), met_senders)
+                leases, passed = [], _pass({lease.id: lease for lease in leases}, met, was=Status.QUEUED)
             else:
                 leases = _lease_all(leases)
     failpoints.hit("after_gate" if passed else "after_claim")
@@ -536,23 +538,30 @@ def gate(leases: Sequence[Lease], clock: Clock, *, keep: bool = False) -> list[S
     failpoints.hit("before_gate")
     held = {lease.id: lease for lease in leases}
     with engine.write(), signals.watched(held):
-        passed = _pass(held, clock.now(), keep=keep)
+        now, sender_ids = clock.now(), {lease.sender_id for lease in held.values()}
+        passed = _pass(held, _Met(now, caps.Till.of_senders(sender_ids, now), _senders(sender_ids)), keep=keep)
     failpoints.hit("after_gate")
     return passed
 
 
-def _pass(held: dict[int, Lease], now: float, *, was: Status = Status.LEASED, keep: bool = False) -> list[Submission]:
+class _Met(NamedTuple):
+    """What messages meet at a gate. Accounts with caps, then senders with one are locked already, as a claim does."""
+
+    now: float
+    till: caps.Till
+    senders: dict[int, Sender]
+
+
+def _pass(held: dict[int, Lease], met: _Met, *, was: Status = Status.LEASED, keep: bool = False) -> list[Submission]:
     """The gate within its transaction. `was` is queued for what has been claimed in this very transaction."""
-    sender_ids = {lease.sender_id for lease in held.values()}
-    # accounts, senders, campaigns, messages: as a claim locks them, so that no two gates both see room under a cap
-    till = caps.Till(sender_ids, now)
-    senders_ = _senders(sender_ids)
+    now, till, senders_ = met  # then campaigns and messages are locked: no two gates both see room under a cap
     mine = TextMessage.objects.filter(engine.among(TextMessage, "id", list(held))).order_by("pk")
     till.lock_campaigns(mine)
     rows = engine.locked(mine.values_list(*GATE_READS, named=True))
     messages = [row for row in rows if row.status == was and (was == "queued" or row.attempt == held[row.pk].attempt)]
     campaigns = till.campaigns({m.campaign_id for m in messages if m.campaign_id})
-    suppressed = suppressions.among(m.to for m in messages)
+    ways = {m.pk: _way(m, campaigns.get(m.campaign_id)) for m in messages}
+    suppressed = suppressions.among(ways.values())
     till.look_up(messages, senders_)
     passed: list[Submission] = []
     stopped: dict[Status, list[Lease]] = defaultdict(list)
@@ -560,7 +569,7 @@ def _pass(held: dict[int, Lease], now: float, *, was: Status = Status.LEASED, ke
     reached: dict[int, caps.Reached] = {}
     for message in messages:
         lease, sender = held[message.pk], senders_[message.sender_id]
-        end = _stop(message, campaigns.get(message.campaign_id), sender, message.to in suppressed, now)
+        end = _stop(message, campaigns.get(message.campaign_id), sender, ways[message.pk] in suppressed, now)
         if end is None and sender.daily_cap is not None:
             used = lanes.used_today(sender, now) + submits[sender.pk]
             end = Status.QUEUED if used >= sender.daily_cap else None
@@ -588,6 +597,10 @@ def _pass(held: dict[int, Lease], now: float, *, was: Status = Status.LEASED, ke
     lanes.count_submits({pk: n for pk, n in submits.items() if senders_[pk].daily_cap is not None}, now)
     till.save()
     return passed
+
+
+def _way(message: Any, campaign: Campaign | None) -> suppressions.Way:
+    return suppressions.Way(message.to, message.frm, None if campaign is None else campaign.list_id)
 
 
 def _senders(ids: set[int]) -> dict[int, Sender]:
@@ -791,9 +804,11 @@ def _settle_refused(outcomes: Sequence[Outcome]) -> None:
         f"UPDATE {TABLE} SET status = 'refused', lease_until = NULL, code = %s, reason = %s {_STILL_OURS}",
         [(_code(o), _why(o), o.lease.id, o.lease.attempt) for o in outcomes],
     )
-    opted_out = [o.lease.id for o in outcomes if isinstance(o.result, errors.OptedOut)]
-    for number in TextMessage.objects.filter(pk__in=opted_out).values_list("to", flat=True):
-        suppressions.add(number, suppressions.Reason.PROVIDER, "the provider refused a text: opted out")
+    opted_out = {o.lease.id: _code(o) for o in outcomes if isinstance(o.result, errors.OptedOut)}
+    if not opted_out:
+        return
+    for pk, number, frm in TextMessage.objects.filter(pk__in=list(opted_out)).values_list("pk", "to", "frm"):
+        suppressions.refused(number, frm, f"the provider refused a text: opted out {opted_out[pk]}".strip())
 
 
 def _settle_unavailable(outcomes: Sequence[Outcome], keep_until: float | None, resting: set[int]) -> None:

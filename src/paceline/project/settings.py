@@ -138,6 +138,8 @@ PACELINE = {
     "SETTLE_SECONDS": env.float("PACELINE_SETTLE_SECONDS", default=900.0),
     "INSTANCE": env.str("PACELINE_INSTANCE", default=""),
     "WIRE_LOG": Path(WIRE_LOG).absolute() if WIRE_LOG else None,
+    "OPTOUT_KEY": env.str("PACELINE_OPTOUT_KEY", default=""),
+    "STOP_SCOPE": env.str("PACELINE_STOP_SCOPE", default="all"),
     "APPLY_IN_WEBHOOK": False,  # the dispatcher applies reports; a webhook is answered the sooner
 }
 

@@ -28,6 +28,11 @@ from ..messages import (
 )
 from . import reading
 
+try:
+    import orjson  # an extra: bodies are written four times as fast
+except ImportError:
+    orjson = None  # type: ignore[assignment]
+
 REFERENCE = "reference"
 KEY = "key"
 
@@ -109,6 +114,11 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 def json_body(fields: Any) -> bytes:
     """A request's body as JSON. Raises `Refused` for half a character."""
+    if orjson is not None:
+        try:
+            return orjson.dumps(fields)
+        except TypeError:  # what it does not take, such as half a character
+            pass
     try:
         return _encode(fields).encode()
     except UnicodeEncodeError:

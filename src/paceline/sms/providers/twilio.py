@@ -289,6 +289,7 @@ class Twilio(Provider):
                 sender=reading.with_plus(sender),
                 text=reading.clean(text, strip=False),
                 provider_id=sid,
+                opted_out=reading.clean(fields.get("OptOutType")) == "STOP",  # sent with Advanced Opt-Out alone
             )
         ]
 
