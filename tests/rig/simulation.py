@@ -46,9 +46,7 @@ OWNER = "0123abcd-"
 CALM_MOST_SECONDS = 180.0  # how long the engine has to settle everything when the weather is fine again
 CRASHES_MOST = 8
 CLOCK_STEP_SECONDS = (-2.0, -0.3, 0.3, 1.5)
-CLOCK_STEPS = float(
-    os.environ.get("DEV_STEPS", "0.15")
-)  # the share of worlds whose database's clock is set while they run
+CLOCK_STEPS = 0.15  # the share of worlds whose database's clock is set while they run
 HOUR_EVERY = 3  # of so many of those one sets it by an hour, on or back
 
 PROVIDERS: dict[str, Any] = {}
