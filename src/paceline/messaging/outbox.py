@@ -685,6 +685,8 @@ def settle(outcomes: Sequence[Outcome], *, keep_until: float | None = None) -> N
             _requeue(by_kind[Missed], 0.0, keep_until)
         for outcome in by_kind[errors.AccountProblem]:  # before the senders, as a claim locks them
             lanes.block(Sender.objects.get(pk=outcome.lease.sender_id).account, _why(outcome))
+        if by_kind[errors.Throttled] or by_kind[errors.SenderProblem]:
+            lanes.lock(outcome.lease.sender_id for outcome in outcomes)
         for outcome in by_kind[errors.Throttled]:
             retry_after = getattr(outcome.result, "retry_after", None)
             until = lanes.throttle(outcome.lease.sender_id, outcome.at, retry_after)
