@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -35,7 +36,7 @@ def redis(folder: Path) -> Iterator[Service]:
     """Keeps nothing on disk."""
     need(shutil.which("redis-server"), "redis-server")
     folder.mkdir()
-    port = supervisor.port(0)
+    port = _port()
     running: list[subprocess.Popen[bytes]] = []
 
     def start() -> None:
@@ -64,11 +65,11 @@ def rabbitmq(folder: Path) -> Iterator[Service]:
     folder.chmod(0o777)  # the server is another user
     for parent in folder.parents[:3]:
         parent.chmod(parent.stat().st_mode | 0o011)
-    port, name = supervisor.port(0), f"paceline{os.getpid()}@localhost"
+    port, name = _port(), f"paceline{os.getpid()}@localhost"
     environment = os.environ | {
         "RABBITMQ_NODENAME": name,
         "RABBITMQ_NODE_PORT": str(port),
-        "RABBITMQ_DIST_PORT": str(supervisor.port(0)),
+        "RABBITMQ_DIST_PORT": str(_port()),
         "RABBITMQ_CONFIG_FILE": str(folder / "none"),
         "RABBITMQ_MNESIA_BASE": str(folder),
         "RABBITMQ_LOG_BASE": str(folder),
@@ -102,7 +103,7 @@ def postgres(folder: Path) -> Iterator[Service]:
         need(False, "PostgreSQL's initdb")
     for parent in folder.parents[:3]:
         parent.chmod(parent.stat().st_mode | 0o011)
-    cluster = place.Cluster(folder, supervisor.port(0))
+    cluster = place.Cluster(folder, _port())
     cluster.create()
     try:
         yield Service(cluster.url, cluster.start, cluster.stop)
@@ -111,6 +112,11 @@ def postgres(folder: Path) -> Iterator[Service]:
 
 
 BROKERS: dict[str, Callable[[Path], AbstractContextManager[Service]]] = {"redis": redis, "rabbitmq": rabbitmq}
+
+
+def _port() -> int:
+    """A free one that the system gives to nobody else while the service is away: not even to who tries to reach it."""
+    return supervisor.port(random.randrange(20_000, 30_000), insist=True)
 
 
 def _listening(port: int) -> None:

@@ -48,6 +48,12 @@ def make(tmp_path: Path) -> Iterator[Make]:
         yield cluster
 
 
+@pytest.fixture
+def apart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that other users may look into; `tmp_path` is a data folder, which they may not."""
+    return tmp_path_factory.mktemp("apart")
+
+
 @pytest.mark.slow
 def test_a_worker_killed_while_it_sends_is_replaced_by_the_others(make: Make) -> None:
     """kill -9 of the one that sends most: the other goes on; nobody twice, nobody lost, no limit exceeded over both."""
@@ -146,12 +152,12 @@ def test_whatever_dies_or_doubles_nobody_is_texted_twice_or_lost(broker: str, ma
 @pytest.mark.rig
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("broker", BROKERS)
-def test_a_broker_that_stops_and_comes_back(broker: str, tmp_path: Path) -> None:
+def test_a_broker_that_stops_and_comes_back(broker: str, tmp_path: Path, apart: Path) -> None:
     """Away for seconds, in which the only worker that sends is killed: when it is back, another goes on."""
     database = os.environ.get("PACELINE_TEST_POSTGRES_URL", "")
     need(database, "PostgreSQL (PACELINE_TEST_POSTGRES_URL)")
     with (
-        services.BROKERS[broker](tmp_path / broker) as service,
+        services.BROKERS[broker](apart / broker) as service,
         Cluster(tmp_path, database, service.url, Behaviour(latency=0.05)).there() as cluster,
     ):
         cluster.campaign(700, mps=[12, 12])
@@ -181,13 +187,13 @@ def test_a_broker_that_stops_and_comes_back(broker: str, tmp_path: Path) -> None
 
 @pytest.mark.rig
 @pytest.mark.timeout(400)
-def test_a_database_that_crashes_and_comes_back(tmp_path: Path) -> None:
+def test_a_database_that_crashes_and_comes_back(tmp_path: Path, apart: Path) -> None:
     """PostgreSQL stopped without a goodbye while two workers send, and started again: nobody twice, nobody lost."""
     broker = os.environ.get(BROKERS["redis"], "")
     need(broker, f"a broker ({BROKERS['redis']})")
     broker = urlsplit(broker)._replace(path="/15").geturl()
     with (
-        services.postgres(tmp_path / "postgres") as service,
+        services.postgres(apart / "postgres") as service,
         Cluster(tmp_path, service.url, broker, Behaviour(latency=0.05)).there() as cluster,
     ):
         cluster.campaign(400, mps=[15, 15])
