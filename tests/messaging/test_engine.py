@@ -1,5 +1,6 @@
 """Do the engines do the same? What `engine` promises about transactions, batches and time, on each of them."""
 
+import threading
 import time
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -52,6 +53,37 @@ def test_a_locked_row_changes_for_one_at_a_time(lane):
     assert on_threads(6, add_one) == [None] * 6
     lane.refresh_from_db()
     assert lane.turn == 30
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="elsewhere a reference is checked under the row's lock")
+@pytest.mark.parametrize("refer", [lambda lane: sender(lane.account), lambda lane: _change_twice(lane)])
+def test_who_only_refers_to_a_locked_row_does_not_wait_for_it(lane, refer):
+    """A new sender of an account, or a sender's change: neither waits for a claim that holds the account.
+
+    Else a claim that holds the account and wants the sender would wait for ever for one that wants to commit.
+    """
+    held, done = threading.Event(), threading.Event()
+
+    def work(i):
+        if i:
+            held.wait(5)
+            with engine.write():
+                refer(lane)
+            done.set()
+            return True
+        with engine.write():
+            engine.locked(type(lane.account).objects.all()).get()
+            held.set()
+            return done.wait(5)
+
+    assert on_threads(2, work) == [True, True]
+
+
+def _change_twice(lane):
+    """PostgreSQL checks the reference of a row again when one transaction has changed it twice."""
+    for turn in (1, 2):
+        type(lane).objects.filter(pk=lane.pk).update(turn=turn)
 
 
 @pytest.mark.django_db(transaction=True)

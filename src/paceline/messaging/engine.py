@@ -130,7 +130,8 @@ def now() -> float:
 def locked(queryset: models.QuerySet[Any], *, skip: bool = False) -> models.QuerySet[Any]:
     """The rows of `queryset`, locked until the transaction ends; `skip` passes by what others hold.
 
-    On SQLite the transaction itself is the lock.
+    On SQLite the transaction itself is the lock. On PostgreSQL who only refers to such a row does not wait for it:
+    a new message to its sender, and the check of a reference that PostgreSQL may repeat at a commit.
     """
     features = connection.features
     if not features.has_select_for_update:
@@ -138,6 +139,7 @@ def locked(queryset: models.QuerySet[Any], *, skip: bool = False) -> models.Quer
     return queryset.select_for_update(
         skip_locked=skip and features.has_select_for_update_skip_locked,
         of=("self",) if features.has_select_for_update_of else (),
+        no_key=features.has_select_for_no_key_update,
     )
 
 
