@@ -25,7 +25,7 @@ def guests():
 
 @pytest.fixture(autouse=True)
 def chunk(monkeypatch):
-    """How many rows a transaction holds; on PostgreSQL fewer than elsewhere in life, and still so many as are copied."""
+    """How many rows a transaction holds; on PostgreSQL fewer than in life, and still so many as are copied."""
     monkeypatch.setattr(engine, "LOAD", engine.CHUNK + 100)
     return engine.load()
 

@@ -341,6 +341,11 @@ def amount(field: models.Field[Any, Any], value: Any) -> Any:
     return field.get_db_prep_save(value, connection)
 
 
+def has_a_server() -> bool:
+    """True when the database works in a process of its own, beside ours."""
+    return connection.vendor != "sqlite"
+
+
 def load() -> int:
     """Rows that one transaction of an import is to hold."""
     return LOAD if connection.vendor == "postgresql" else CHUNK
