@@ -61,6 +61,7 @@ class _Draft:
     contact_id: int | None
     sender_id: int | None
     answers: Answered | None
+    reading: Reading
 
 
 def _new(texts: Sequence[tuple[Event, InboundText]]) -> dict[str, tuple[Event, InboundText]]:
@@ -74,7 +75,7 @@ def _new(texts: Sequence[tuple[Event, InboundText]]) -> dict[str, tuple[Event, I
 
 
 def _attributed(new: Mapping[str, tuple[Event, InboundText]]) -> list[_Draft]:
-    """Who wrote each text, to which sender, and what it answers: three queries."""
+    """Who wrote each text, to which sender, what it answers and what it orders: three queries."""
     numbers = sorted({text.number for _, text in new.values()})
     contacts = Contact.objects.filter(engine.among(Contact, "number", numbers)).values_list("number", "pk")
     ours = sorted({text.sender for _, text in new.values()})
@@ -84,7 +85,15 @@ def _attributed(new: Mapping[str, tuple[Event, InboundText]]) -> list[_Draft]:
         [(contact_of.get(text.number), text.sender, event.received_at) for event, text in new.values()]
     )
     return [
-        _Draft(reference, event, text, contact_of.get(text.number), sender_of.get((event.account, text.sender)), found)
+        _Draft(
+            reference,
+            event,
+            text,
+            contact_of.get(text.number),
+            sender_of.get((event.account, text.sender)),
+            found,
+            _read(text),
+        )
         for (reference, (event, text)), found in zip(new.items(), answers, strict=True)
     ]
 
@@ -92,7 +101,7 @@ def _attributed(new: Mapping[str, tuple[Event, InboundText]]) -> list[_Draft]:
 def _take_in(drafts: Sequence[_Draft]) -> list[Taken]:
     """Inserts the messages and puts those that nobody else has inserted meanwhile into their conversations."""
     mine = _insert(drafts)
-    readings = {draft.reference: _read(draft.text) for draft in drafts}
+    readings = {draft.reference: draft.reading for draft in drafts}
     taken = conversations.take_in(
         [
             Incoming(
