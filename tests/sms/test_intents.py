@@ -75,7 +75,7 @@ def test_a_reply_in_free_words(text: str, reading: Reading) -> None:
     assert read(text) == reading
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.text(max_size=300) | st.lists(st.sampled_from(ORDERS)).map(" ".join))
 def test_any_reply(text: str) -> None:
     """is read without an error; exact is what `keywords` says, and START is nothing else."""

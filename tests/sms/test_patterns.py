@@ -122,7 +122,7 @@ def test_the_oracle_bites() -> None:
         assert verdicts == {True, False}
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_as_a_rule(spelled: str) -> None:
     """is refused with a `ValueError`, or fits what it spells if that has no signs."""
@@ -135,7 +135,7 @@ def test_any_text_as_a_rule(spelled: str) -> None:
             assert pattern.matches(spelled)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.text(max_size=60))
 def test_the_words_of_any_text(text: str) -> None:
     """are its letters, parted: both readings know the same ones."""

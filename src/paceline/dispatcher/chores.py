@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 from django.db.models import Q
@@ -15,6 +16,7 @@ from paceline.messaging import (
     installation,
     lanes,
     outbox,
+    stepped,
 )
 from paceline.messaging.clock import Clock
 from paceline.messaging.models import Event, Sender, TextMessage
@@ -24,6 +26,7 @@ from paceline.sms.status import Status
 ASK_EVERY_SECONDS = 0.5  # with at most 20 look-ups on their way, so at most 40 a second
 CLOSE_SECONDS = 2.0
 EVERY_SECOND = 1.0
+CATCH_UP_EVERY_SECONDS = 5.0
 EVERY_HOUR = 3600.0
 
 
@@ -42,6 +45,9 @@ class Chores:
     clock: Clock
     _due: dict[str, float] = field(default_factory=dict)
     _stopped: str = ""
+    _times_set: int = 0
+    _catch_up_until: float = 0.0  # on the monotonic clock
+    _is_new: bool = True
     _reconciler: Reconciler = field(init=False)
     _errands: errands.Runner = field(init=False)
 
@@ -60,6 +66,7 @@ class Chores:
         if self._is_time("recover", EVERY_SECOND):
             self._stopped = installation.guard()
             outbox.recover(self.clock.sync())  # leases end by the database's clock
+            self._follow_the_clock()
             campaigns.reopen()
             conversations.wake()
             if not self._stopped:
@@ -86,6 +93,23 @@ class Chores:
                 else:
                     campaigns.finish(campaign)
         return step
+
+    def _follow_the_clock(self) -> None:
+        """What waits by a clock that was set meanwhile, or while nobody did the chores, must not wait for long.
+
+        Looked at again for a while: who has not noticed yet may still write moments of the old clock.
+        """
+        now = time.monotonic()
+        was_set = self.clock.times_set != self._times_set
+        if was_set:
+            self._times_set = self.clock.times_set
+            self._catch_up_until = now + 2 * outbox.SUBMIT_LEASE_SECONDS
+            self._reconciler.forget_rests()
+            stepped.settle_anew(self.clock.now())
+        again = now < self._catch_up_until and self._is_time("catch up", CATCH_UP_EVERY_SECONDS)
+        if was_set or again or self._is_new:
+            self._is_new = False
+            stepped.catch_up(self.clock.now())
 
     def _reconcile(self) -> None:
         if self._stopped:

@@ -16,7 +16,7 @@ from django.db.models import CharField, Exists, F, Max, Min, OuterRef, Q, TextFi
 from django.db.models.functions import Coalesce, JSONObject
 from django.utils import timezone
 
-from paceline.sms import errors, segments, templates
+from paceline.sms import errors, pacing, segments, templates
 from paceline.sms.status import UNFINISHED, Status
 
 from . import caps, engine, lanes, senders, signals, suppressions
@@ -406,7 +406,9 @@ def _tranche_is_due(campaign: Campaign, now: float) -> bool:
     # who has had the texts of today is not waited for
     if mine.filter(status__in=[Status.QUEUED, Status.LEASED]).exclude(code=caps.RECIPIENT).exists():
         return False
-    last = mine.aggregate(last=Max("submitted_at"))["last"]
+    # a submit that is still to come is of a clock that was put back: it would hold up the next tranche for as long
+    past = mine.filter(submitted_at__lte=now + pacing.LOOKAHEAD_SECONDS + lanes.LEAD_MOST_SECONDS)
+    last = past.aggregate(last=Max("submitted_at"))["last"]
     return last is None or now >= last + campaign.delay_period
 
 

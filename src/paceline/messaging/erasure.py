@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from paceline.sms.status import Status
 
-from . import engine, events, hashes, signals, suppressions
+from . import conversations, engine, events, hashes, signals, suppressions
 from .models import Contact, Event, Intake, TextMessage
 
 MARK = "erased-"
@@ -47,6 +47,7 @@ def erase(number: str, evidence: str = "") -> Erased:
     _intakes(number)
     messages = _messages(number)
     webhooks = _webhooks(number)
+    conversations.forget(number, mark(number))
     contact = _contact(number)
     _admin_log(number)
     suppressions.forget(number)

@@ -78,7 +78,7 @@ def _new(texts: Sequence[tuple[Event, InboundText]]) -> dict[str, tuple[Event, I
 
 
 def _attributed(new: Mapping[str, tuple[Event, InboundText]]) -> list[_Draft]:
-    """Who wrote each text, to which sender, and what it answers: three queries."""
+    """Who wrote each text, to which sender, what it answers and what it orders: three queries."""
     numbers = sorted({text.number for _, text in new.values()})
     contacts = Contact.objects.filter(engine.among(Contact, "number", numbers)).values_list("number", "pk")
     ours = sorted({text.sender for _, text in new.values()})

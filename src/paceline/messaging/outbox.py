@@ -35,6 +35,7 @@ GATE_AHEAD_SECONDS = 0.050
 SUBMIT_LEASE_SECONDS = 45.0  # connect and total time-outs of the transport (5 s + 30 s) and a margin
 CLOCKS_APART_SECONDS = 0.5  # this machine's clock from the database's, at the most
 TRIES_MOST = 12  # about six minutes of back-off
+LONGEST_DELAY_SECONDS = 60.0  # of a message that did not leave; one that met a 429 waits as long as its lane
 PRIORITY_DIRECT = 10
 
 TABLE = TextMessage._meta.db_table
@@ -708,6 +709,8 @@ def settle(outcomes: Sequence[Outcome], *, keep_until: float | None = None) -> N
             _requeue(by_kind[Missed], 0.0, keep_until)
         for outcome in by_kind[errors.AccountProblem]:  # before the senders, as a claim locks them
             lanes.block(Sender.objects.get(pk=outcome.lease.sender_id).account, _why(outcome))
+        if by_kind[errors.Throttled] or by_kind[errors.SenderProblem]:
+            lanes.lock(outcome.lease.sender_id for outcome in outcomes)
         for outcome in by_kind[errors.Throttled]:
             retry_after = getattr(outcome.result, "retry_after", None)
             until = lanes.throttle(outcome.lease.sender_id, outcome.at, retry_after)
@@ -838,7 +841,7 @@ def _settle_unavailable(outcomes: Sequence[Outcome], keep_until: float | None, r
                 [(_code(outcome), _why(outcome), outcome.lease.id, outcome.lease.attempt)],
             )
             continue
-        until = outcome.at + min(60.0, 0.25 * 2**tried)
+        until = outcome.at + min(LONGEST_DELAY_SECONDS, 0.25 * 2**tried)
         _requeue([outcome], until, keep_until, tries=tried)
         lanes.hold_account(outcome.lease.sender_id, min(until, outcome.at + 5.0))
 
