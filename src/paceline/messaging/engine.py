@@ -15,6 +15,8 @@ from typing import Any
 from django.db import OperationalError, connection, models, transaction
 from django.db.models.expressions import RawSQL
 
+from . import turnstile
+
 log = logging.getLogger("paceline.engine")
 
 BUSY_SECONDS = 30.0
@@ -78,23 +80,25 @@ def _afterwards() -> Iterator[None]:
 
 @contextmanager
 def _prompt_transaction() -> Iterator[None]:
-    """BEGIN IMMEDIATE, asked for every millisecond while another process writes.
+    """BEGIN IMMEDIATE, asked for every millisecond while another process writes, by the one whose turn it is next.
 
     SQLite's own waiting sleeps up to 100 ms between two looks: beside a process with much to write it comes too late
-    again and again.
+    again and again. So would any that only looks often, beside one whose threads follow each other without a gap: who
+    waits holds the turnstile, and through it nobody can pass by.
     """
     give_up_at = time.monotonic() + BUSY_SECONDS
     with ExitStack() as transaction_block, connection.cursor() as cursor:
         cursor.execute("PRAGMA busy_timeout = 0")
         try:
-            while True:
-                try:
-                    transaction_block.enter_context(transaction.atomic())
-                    break
-                except OperationalError as error:
-                    if not is_busy(error) or time.monotonic() > give_up_at:
-                        raise
-                    time.sleep(0.001)
+            with turnstile.held(str(connection.settings_dict["NAME"])):
+                while True:
+                    try:
+                        transaction_block.enter_context(transaction.atomic())
+                        break
+                    except OperationalError as error:
+                        if not is_busy(error) or time.monotonic() > give_up_at:
+                            raise
+                        time.sleep(turnstile.LOOK_SECONDS)
         finally:
             cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
         yield
