@@ -63,8 +63,6 @@ def rabbitmq(folder: Path) -> Iterator[Service]:
     need(os.geteuid() == 0, "root, to start RabbitMQ as its own user")
     folder.mkdir()
     folder.chmod(0o777)  # the server is another user
-    for parent in folder.parents[:3]:
-        parent.chmod(parent.stat().st_mode | 0o011)
     port, name = _port(), f"paceline{os.getpid()}@localhost"
     environment = os.environ | {
         "RABBITMQ_NODENAME": name,
@@ -101,8 +99,6 @@ def postgres(folder: Path) -> Iterator[Service]:
         place.binaries()
     except FileNotFoundError:
         need(False, "PostgreSQL's initdb")
-    for parent in folder.parents[:3]:
-        parent.chmod(parent.stat().st_mode | 0o011)
     cluster = place.Cluster(folder, _port())
     cluster.create()
     try:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -49,9 +50,11 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
 
 @pytest.fixture
-def apart(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that other users may look into; `tmp_path` is a data folder, which they may not."""
-    return tmp_path_factory.mktemp("apart")
+def apart() -> Iterator[Path]:
+    """A folder for services that run as other users, who may not look into a test's own."""
+    with tempfile.TemporaryDirectory(prefix="paceline-apart-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 @pytest.mark.slow
