@@ -129,7 +129,7 @@ class Run:
 LATELY = 2 * HOUR
 
 
-def with_valve(scene: Scene, seed: int, *, z: float = replypace.Z) -> Run:
+def with_valve(scene: Scene, seed: int) -> Run:
     """The campaign with the valve, which is asked every `scene.every` seconds and knows only what has happened."""
     answers = people(scene, seed)
     luck = random.Random(f"{seed} desk")  # noqa: S311 a simulation
@@ -164,11 +164,11 @@ def with_valve(scene: Scene, seed: int, *, z: float = replypace.Z) -> Run:
             team = Team(
                 scene.line,
                 scene.closes if scene.stated else None,
-                *_lately(desk, scene, now),
+                _lately(desk, scene, now),
                 scene.hours,
                 scene.begins + now,
             )
-            more = min(replypace.room(team, desk.open, seen, z=z), scene.contacts - released)
+            more = replypace.room(team, desk.open, seen, left=scene.contacts - released)
             if more:
                 run.largest = max(run.largest, more)
                 first = max(now, lane_free)
@@ -186,22 +186,18 @@ def with_valve(scene: Scene, seed: int, *, z: float = replypace.Z) -> Run:
     return run
 
 
-def _lately(desk: Desk, scene: Scene, now: float) -> tuple[float, float]:
+def _lately(desk: Desk, scene: Scene, now: float) -> replypace.Lately:
     """What the desk closed lately, and for how long it had something to do."""
     since = now - LATELY
-    closed = sum(1 for at in reversed(desk.closed) if at > since) if desk.closed else 0
+    desk.closed = [at for at in desk.closed if at > since]
+    desk.busy = [(start, end) for start, end in desk.busy if end > since]
     spans = [*desk.busy, (desk.busy_since, now)] if desk.busy_since is not None else desk.busy
-    seconds = 0.0
-    for start, end in reversed(spans):
-        if end <= since:
-            break
-        if scene.hours is None:
-            seconds += end - max(start, since)
-        else:
-            epoch = scene.begins
-            inside = scene.hours.spans(epoch + max(start, since), epoch + end)
-            seconds += sum(b - a for a, b in inside)
-    return closed, seconds
+    spans = [(max(start, since), end) for start, end in spans]
+    if scene.hours is not None:
+        epoch = scene.begins
+        there = [span for start, end in spans for span in scene.hours.spans(epoch + start, epoch + end)]
+        spans = [(start - epoch, end - epoch) for start, end in there]
+    return replypace.lately(desk.closed, spans)
 
 
 class Submits:

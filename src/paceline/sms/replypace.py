@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from .officehours import Hours
@@ -62,19 +62,19 @@ UNSTATED_WEIGHT = 2.0
 UNSTATED_SECONDS = 2 * HOUR
 """A team that has said only how many it can have open is believed to close as many in this time."""
 
-UNEVENNESS = 0.5
-"""The variance of the closings in a stretch over their mean: 0 a clock, 1 people who each take any time."""
+UNEVENNESS, UNEVENNESS_WEIGHT = 0.5, 8.0
+"""What is thought of `Lately.unevenness` before any closing is seen, and how many of them that is worth."""
 
-CLOSING_Z = 1.5
+CLOSING_Z = 0.5
 """How many standard deviations below its mean the closing rate is taken: what a Gamma distribution leaves there."""
 
-Z = 3.0
-"""How many standard deviations stay free under the line."""
+Z, LAST_Z = 3.3, 2.4
+"""How many standard deviations stay free under the line. The valve is asked again and again, and each time that luck has made
+room it fills it, so a bound that holds at each moment with 99.9 % would not hold for hours; the last tranche is one try."""
 
 HORIZON = (
-    *(15.0, 30.0, 60.0, 90.0),
-    *(m * MINUTE for m in (2, 3, 4, 6, 8, 11, 15, 20, 30, 45, 60, 90, 128, 192, 256, 384, 512, 768)),
-    *(d * DAY for d in (1, 2, 3)),
+    *(m * MINUTE for m in (0.5, 1, 2, 3, 4.5, 6.5, 9, 12, 16, 21, 28, 40, 60, 90, 150, 270, 540)),
+    *(d * DAY for d in (1, 3)),
 )
 """The moments that are looked at, besides those at which the team comes and goes."""
 
@@ -92,17 +92,27 @@ PRIOR_SHAPE = _prior_shape()
 
 
 @dataclass(frozen=True, slots=True)
+class Lately:
+    """What a team closed lately: how many conversations, in how many seconds in which it had some, and how unevenly.
+
+    `unevenness` is the variance of the closings in a stretch over their mean: 0 a clock, 1 people who each take any time.
+    """
+
+    closed: int = 0
+    busy_seconds: float = 0.0
+    unevenness: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
 class Team:
     """Who answers: at most `line` conversations open, `per_second` closed while there are any.
 
-    `per_second` None: it is learned. `closed` in `busy_seconds` is what was seen lately: closings, and for how long there
-    was something to close in office hours. `hours` None: always there. `now` is epoch seconds and matters only with them.
+    `per_second` None: it is learned. `hours` None: always there. `now` is epoch seconds and matters only with them.
     """
 
     line: int
     per_second: float | None = None
-    closed: float = 0.0
-    busy_seconds: float = 0.0
+    lately: Lately | None = None
     hours: Hours | None = None
     now: float = 0.0
 
@@ -128,11 +138,16 @@ class Learned:
     rate: float
     cumulative: tuple[float, ...]
     replies: int
+    lived: float
 
     @property
     def doubt(self) -> float:
-        """The standard deviation of the rate, as a share of it."""
-        return 1.0 / math.sqrt(self.replies + RATE_WEIGHT)
+        """The standard deviation of the rate, as a share of it.
+
+        The less of the delays has been lived through, the less can be told a low rate from slow replies.
+        """
+        slow = (1.0 - self.lived) / (self.lived * (self.replies + SHAPE_WEIGHT)) if self.lived else 0.0
+        return math.sqrt(1.0 / (self.replies + RATE_WEIGHT) + slow)
 
     def within(self, seconds: float) -> float:
         """The share of the replies that come within so long."""
@@ -156,7 +171,7 @@ def learn(seen: Seen) -> Learned:
     lived = _lived(seen.submitted)
     replies = sum(seen.replies)
     shape = list(PRIOR_SHAPE)
-    rate = seen.guess
+    rate, exposed = seen.guess, 0.0
     for _ in range(3):
         exposed = sum(n * share for n, share in zip(lived, shape, strict=True))
         rate = (RATE_WEIGHT + replies) / (RATE_WEIGHT / seen.guess + exposed)
@@ -169,7 +184,8 @@ def learn(seen: Seen) -> Learned:
     cumulative = [0.0]
     for share in shape:
         cumulative.append(cumulative[-1] + share)
-    return Learned(min(rate, 1.0), tuple(cumulative), replies)
+    texts = sum(count for _, count in seen.submitted)
+    return Learned(min(rate, 1.0), tuple(cumulative), replies, exposed / texts if texts else 0.0)
 
 
 def _lived(submitted: Sequence[tuple[float, int]]) -> list[float]:
@@ -188,58 +204,82 @@ def _lived(submitted: Sequence[tuple[float, int]]) -> list[float]:
     return lived
 
 
-def room(team: Team, backlog: int, mine: Seen, others: Sequence[Seen] = (), *, z: float = Z) -> int:
-    """How many texts of `mine` may be released now, the pipelines of `others` in mind. 0 when none."""
+def room(team: Team, backlog: int, mine: Seen, others: Sequence[Seen] = (), *, left: int | None = None) -> int:
+    """How many texts of `mine` may be released now, the pipelines of `others` in mind. 0 when none.
+
+    With `left`, the number that is still to be released, the answer is never more; and it is 0 while all of them can leave
+    together sooner than one after another: on a desk that has been cleared, fresh texts bring the team more work than the
+    line would ever let in beside a full one.
+    """
+    known = [learn(mine), *(learn(other) for other in others)]
+    now = _room(team, backlog, known, (mine, *others), Z)
+    if left is None:
+        return now
+    if now >= left or _room(team, backlog, known, (mine, *others), LAST_Z) >= left:
+        return left
+    return 0 if now and _is_better_at_once(team, backlog, known, (mine, *others), left) else now
+
+
+def _is_better_at_once(team: Team, backlog: int, known: Sequence[Learned], seen: Sequence[Seen], left: int) -> bool:
+    """True when waiting, and then releasing all that is left, ends sooner than going on as now."""
+    rate, _ = closing_rate(team)
+    patience = left * known[0].rate / rate
+    if patience > PATIENCE_SECONDS:
+        return False
+    wait = 0.9 * patience  # the longer the wait, the more may go at once
+    flows = [_flow(each, one, [wait]) for each, one in zip(known, seen, strict=True)]
+    there = max(0.0, backlog + sum(flow.arrivals[0] for flow in flows) - _closings(team, [wait])[0])
+    later = [replace(one, submitted=[(age + wait, n) for age, n in _out(one)], queued=0) for one in seen]
+    return _room(replace(team, now=team.now + wait), there, known, later, LAST_Z) >= left
+
+
+def _room(team: Team, backlog: float, known: Sequence[Learned], seen: Sequence[Seen], z: float) -> int:
+    """The least over all pairs of moments s before t, the desk empty at s, or s now and the backlog there."""
     if backlog >= team.line:
         return 0
     moments = _moments(team)
-    learned = learn(mine)
-    flows = [_flow(learned, mine, moments), *(_flow(learn(other), other, moments) for other in others)]
-    arrivals = [sum(at_once) for at_once in zip(*(flow.arrivals for flow in flows), strict=True)]
-    spread = [sum(at_once) for at_once in zip(*(flow.spread for flow in flows[1:]), strict=True)] or [0.0] * len(moments)
-    closings = _closings(team, moments)
-    within = [learned.within(t) for t in moments]
+    flows = [_flow(each, one, moments) for each, one in zip(known, seen, strict=True)]
+    closings = [0.0, *_closings(team, moments)]
+    mine, learned, z2 = flows[0], known[0], z * z
     doubt2, shape2 = learned.doubt**2, 1.0 / (learned.replies + SHAPE_WEIGHT)
-    own, pending, z2 = flows[0].arrivals, flows[0].pending, z * z
-
-    def fits(n: int) -> bool:
-        more = n * learned.rate
-        left = pending + more
-        mean, came_before, closed_before = float(backlog), 0.0, 0.0
-        came_since = closed_since = ours_since = spread_since = 0.0  # since the desk was empty
-        for i, share in enumerate(within):
-            came, closed = arrivals[i] + more * share, closings[i]
-            mean += came - came_before - closed + closed_before
-            came_before, closed_before = came, closed
-            ours = own[i] + more * share
-            if mean <= 0.0:
-                mean, came_since, closed_since, ours_since, spread_since = 0.0, came, closed, ours, spread[i]
+    uneven = min((team.lately or Lately(unevenness=UNEVENNESS)).unevenness, UNEVENNESS_MOST)
+    lopsided = (z2 - 1.0) / 6.0
+    skew = lopsided * doubt2
+    rate, pending = learned.rate, flows[0].pending
+    within = [0.0, *(rate * learned.within(t) for t in moments)]  # of one text more, by each moment
+    own = [0.0, *mine.arrivals]
+    theirs = [0.0, *(sum(flow.arrivals[i] for flow in flows[1:]) for i in range(len(moments)))]
+    spread = [0.0, *(sum(flow.spread[i] for flow in flows[1:]) for i in range(len(moments)))]
+    least = float(MOST)
+    for s in range(len(moments)):
+        start = backlog if s == 0 else 0.0
+        for t in range(s + 1, len(moments) + 1):
+            a = within[t] - within[s]
+            ours = own[t] - own[s]
+            closed = closings[t] - closings[s]
+            others = theirs[t] - theirs[s]
+            free = team.line - start - ours * (1.0 + skew) - others + closed - lopsided
+            later, b = pending - ours, rate - a
+            q0 = ours + others + closed * uneven + ours * ours * doubt2 + ours * later * shape2 + spread[t] - spread[s]
+            c = free * free - z2 * q0
+            if free <= 0.0 or c <= 0.0:
+                return 0
+            # n · a of work more leaves room while (free − n·a)² ≥ z² · (q0 + q1·n + q2·n²)
+            within2, cross = a * a, a * b
+            q1 = a + 2 * ours * a * doubt2 + (ours * b + later * a) * shape2
+            a *= 1.0 + skew
+            half = free * a + z2 * q1 / 2
+            if half * least <= c / 2:
                 continue
-            fresh = ours - ours_since
-            variance = (
-                came
-                - came_since
-                + fresh * fresh * doubt2
-                + fresh * (left - fresh) * shape2
-                + spread[i]
-                - spread_since
-                + (closed - closed_since) * UNEVENNESS
-            )
-            free = team.line - mean
-            if free < 0.0 or z2 * variance > free * free:
-                return False
-        return True
+            square = a * a - z2 * (within2 * doubt2 + cross * shape2)
+            least = min(least, c / (half + math.sqrt(max(half * half - square * c, 0.0))))
+    return int(least)
 
-    if not fits(1):
-        return 0
-    least, most = 1, 2
-    while most < MOST and fits(most):
-        least, most = most, most * 2
-    while most - least > 1:
-        middle = (least + most) // 2
-        least, most = (middle, most) if fits(middle) else (least, middle)
-    return least
 
+UNEVENNESS_MOST = 4.0
+
+PATIENCE_SECONDS = HOUR
+"""At most so long is waited to let all that is left go at once."""
 
 MOST = 1 << 24
 """More than that are never released at once."""
@@ -254,11 +294,14 @@ class _Flow:
     spread: list[float]
 
 
+def _out(seen: Seen) -> list[tuple[float, int]]:
+    """The texts whose reply may still come, those that are about to be submitted among them."""
+    return [(age, count) for age, count in (*seen.submitted, (0.0, seen.queued)) if count and age < EDGES[-1]]
+
+
 def _flow(learned: Learned, seen: Seen, moments: Sequence[float]) -> _Flow:
     within = learned.within
-    out = [(age, count, within(age)) for age, count in seen.submitted if age < EDGES[-1]]
-    if seen.queued:
-        out.append((0.0, seen.queued, 0.0))
+    out = [(age, count, within(age)) for age, count in _out(seen)]
     pending = learned.rate * sum(count * (1.0 - lived) for _, count, lived in out)
     arrivals = [learned.rate * sum(count * (within(age + t) - lived) for age, count, lived in out) for t in moments]
     doubt2, shape2 = learned.doubt**2, 1.0 / (learned.replies + SHAPE_WEIGHT)
@@ -276,10 +319,30 @@ def _moments(team: Team) -> list[float]:
 
 def closing_rate(team: Team) -> tuple[float, float]:
     """Conversations a second that the team closes while it has some, and the doubt of it as a share."""
-    stated = team.per_second is not None
-    weight = CLOSING_WEIGHT if stated else UNSTATED_WEIGHT
+    weight = UNSTATED_WEIGHT if team.per_second is None else CLOSING_WEIGHT
     guess = team.per_second or team.line / UNSTATED_SECONDS
-    return (weight + team.closed) / (weight / guess + team.busy_seconds), 1.0 / math.sqrt(weight + team.closed)
+    lately = team.lately or Lately()
+    closed = weight + lately.closed
+    return closed / (weight / guess + lately.busy_seconds), 1.0 / math.sqrt(closed)
+
+
+def lately(closed_at: Sequence[float], busy: Sequence[tuple[float, float]]) -> Lately:
+    """What follows from the moments of the closings and the stretches in which there was work and somebody to do it.
+
+    Both in order and on one clock. A closing outside the stretches counts at the end of the one before.
+    """
+    ends = [end for _, end in busy]
+    before = [0.0]
+    for start, end in busy:
+        before.append(before[-1] + end - start)
+    at_work = []
+    for at in closed_at:
+        i = bisect_right(ends, at)
+        at_work.append(before[i] + (max(0.0, at - busy[i][0]) if i < len(busy) else 0.0))
+    mean = before[-1] / len(at_work) if at_work and before[-1] else 0.0
+    off = sum(((after - since) / mean - 1.0) ** 2 for since, after in pairwise([0.0, *at_work])) if mean else 0.0
+    unevenness = (UNEVENNESS_WEIGHT * UNEVENNESS + off) / (UNEVENNESS_WEIGHT + (len(at_work) if mean else 0))
+    return Lately(len(at_work), before[-1], unevenness)
 
 
 def _closings(team: Team, moments: Sequence[float]) -> list[float]:
