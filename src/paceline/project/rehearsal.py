@@ -210,20 +210,8 @@ class Submits:
         self._buckets.append((at, count))
 
     def ages(self, now: float) -> list[tuple[float, int]]:
-        self._buckets = coarser(self._buckets, now)
+        self._buckets = replypace.coarser(self._buckets, now)
         return [(now - at, count) for at, count in self._buckets]
-
-
-def coarser(buckets: Sequence[tuple[float, int]], now: float) -> list[tuple[float, int]]:
-    """The same texts in fewer buckets: what lies closer together than a tenth of its age is one."""
-    merged: list[tuple[float, int]] = []
-    for at, count in buckets:
-        if merged and at - merged[-1][0] < (now - at) / 10:
-            before, known = merged[-1]
-            merged[-1] = ((before * known + at * count) / (known + count), known + count)
-        else:
-            merged.append((at, count))
-    return merged
 
 
 def at_constant_rate(scene: Scene, answers: Sequence[Person], seconds: float) -> Run:

@@ -56,11 +56,15 @@ def parse(spelled: str) -> Hours:
     for part in text.lower().split(","):
         found = _PART.fullmatch(part.strip())
         if found is None or not _is_known(found["first"], found["last"] or found["first"]):
-            raise ValueError(f"{spelled!r} are no office hours; write them as Mon-Fri 9-17 or Mon-Thu 9:00-17:30, Fri 9-13")
+            raise ValueError(
+                f"{spelled!r} are no office hours; write them as Mon-Fri 9-17 or Mon-Thu 9:00-17:30, Fri 9-13"
+            )
         opens = int(found["h1"]) * 60 + int(found["m1"] or 0)
         shuts = int(found["h2"]) * 60 + int(found["m2"] or 0)
         if not opens < shuts <= 24 * 60 or int(found["m1"] or 0) > 59 or int(found["m2"] or 0) > 59:
-            raise ValueError(f"{part.strip()!r} ends before it begins, or is no time of a day; write 9-17 or 9:00-17:30")
+            raise ValueError(
+                f"{part.strip()!r} ends before it begins, or is no time of a day; write 9-17 or 9:00-17:30"
+            )
         first, last = DAYS.index(found["first"]), DAYS.index(found["last"] or found["first"])
         for number in range(first, last + 1 if first <= last else last + 8):
             week[number % 7].append((opens, shuts))

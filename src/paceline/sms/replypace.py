@@ -55,6 +55,9 @@ the start, and the first handful of replies outweighs it."""
 SHAPE_WEIGHT = 12.0
 """How many replies the first guess of the delays is worth."""
 
+SHAPE_DOUBT = 2.0
+"""And how many it is trusted for: people who answer within seconds, or only tomorrow, must not take the valve by surprise."""
+
 CLOSING_WEIGHT = 30.0
 """How many closings the team's stated rate is worth; where nothing is stated, the guess is worth `UNSTATED_WEIGHT`."""
 
@@ -68,12 +71,12 @@ UNEVENNESS, UNEVENNESS_WEIGHT = 0.5, 8.0
 CLOSING_Z = 0.5
 """How many standard deviations below its mean the closing rate is taken: what a Gamma distribution leaves there."""
 
-Z, LAST_Z = 3.3, 2.4
+Z, LAST_Z = 3.6, 2.4
 """How many standard deviations stay free under the line. The valve is asked again and again, and each time that luck has made
 room it fills it, so a bound that holds at each moment with 99.9 % would not hold for hours; the last tranche is one try."""
 
 HORIZON = (
-    *(m * MINUTE for m in (0.5, 1, 2, 3, 4.5, 6.5, 9, 12, 16, 21, 28, 40, 60, 90, 150, 270, 540)),
+    *(m * MINUTE for m in (0.15, 0.5, 1, 2, 3, 4.5, 6.5, 9, 12, 16, 21, 28, 40, 60, 90, 150, 270, 540)),
     *(d * DAY for d in (1, 3)),
 )
 """The moments that are looked at, besides those at which the team comes and goes."""
@@ -146,7 +149,7 @@ class Learned:
 
         The less of the delays has been lived through, the less can be told a low rate from slow replies.
         """
-        slow = (1.0 - self.lived) / (self.lived * (self.replies + SHAPE_WEIGHT)) if self.lived else 0.0
+        slow = (1.0 - self.lived) / (self.lived * (self.replies + SHAPE_DOUBT)) if self.lived else 0.0
         return math.sqrt(1.0 / (self.replies + RATE_WEIGHT) + slow)
 
     def within(self, seconds: float) -> float:
@@ -161,6 +164,18 @@ class Learned:
 def bin_of(delay: float) -> int | None:
     """In which bin of `Seen.replies` a delay is counted; None beyond them."""
     return bisect_right(EDGES, max(delay, 0.0)) - 1 if delay < EDGES[-1] else None
+
+
+def coarser(buckets: Sequence[tuple[float, int]], now: float) -> list[tuple[float, int]]:
+    """The same texts in fewer buckets: what lies closer together than a sixth of its age is one."""
+    merged: list[tuple[float, int]] = []
+    for at, count in buckets:
+        if merged and at - merged[-1][0] < (now - at) / 6:
+            before, known = merged[-1]
+            merged[-1] = ((before * known + at * count) / (known + count), known + count)
+        else:
+            merged.append((at, count))
+    return merged
 
 
 def learn(seen: Seen) -> Learned:
@@ -213,17 +228,23 @@ def room(team: Team, backlog: int, mine: Seen, others: Sequence[Seen] = (), *, l
     """
     known = [learn(mine), *(learn(other) for other in others)]
     now = _room(team, backlog, known, (mine, *others), Z)
+    if known[0].replies < ACQUAINTED:
+        out = mine.queued + sum(count for _, count in mine.submitted)
+        now = min(now, max(0, int((team.line - backlog) / 2 / known[0].rate - out)))
+        return now if left is None else min(now, left)
     if left is None:
         return now
     if now >= left or _room(team, backlog, known, (mine, *others), LAST_Z) >= left:
         return left
-    return 0 if now and _is_better_at_once(team, backlog, known, (mine, *others), left) else now
+    return 0 if now and _is_better_at_once(team, backlog, known, (mine, *others), left, left - now) else now
 
 
-def _is_better_at_once(team: Team, backlog: int, known: Sequence[Learned], seen: Sequence[Seen], left: int) -> bool:
-    """True when waiting, and then releasing all that is left, ends sooner than going on as now."""
+def _is_better_at_once(
+    team: Team, backlog: int, known: Sequence[Learned], seen: Sequence[Seen], left: int, after: int
+) -> bool:
+    """True when waiting, and then releasing all that is left, ends sooner than releasing all but `after` now."""
     rate, _ = closing_rate(team)
-    patience = left * known[0].rate / rate
+    patience = after * known[0].rate / rate
     if patience > PATIENCE_SECONDS:
         return False
     wait = 0.9 * patience  # the longer the wait, the more may go at once
@@ -241,7 +262,7 @@ def _room(team: Team, backlog: float, known: Sequence[Learned], seen: Sequence[S
     flows = [_flow(each, one, moments) for each, one in zip(known, seen, strict=True)]
     closings = [0.0, *_closings(team, moments)]
     mine, learned, z2 = flows[0], known[0], z * z
-    doubt2, shape2 = learned.doubt**2, 1.0 / (learned.replies + SHAPE_WEIGHT)
+    doubt2, shape2 = learned.doubt**2, 1.0 / (learned.replies + SHAPE_DOUBT)
     uneven = min((team.lately or Lately(unevenness=UNEVENNESS)).unevenness, UNEVENNESS_MOST)
     lopsided = (z2 - 1.0) / 6.0
     skew = lopsided * doubt2
@@ -276,6 +297,10 @@ def _room(team: Team, backlog: float, known: Sequence[Learned], seen: Sequence[S
     return int(least)
 
 
+ACQUAINTED = 5
+"""Before so many replies nobody knows how fast these people answer: no more texts may be out than would fill half of the
+line if all their replies came at once."""
+
 UNEVENNESS_MOST = 4.0
 
 PATIENCE_SECONDS = HOUR
@@ -304,7 +329,7 @@ def _flow(learned: Learned, seen: Seen, moments: Sequence[float]) -> _Flow:
     out = [(age, count, within(age)) for age, count in _out(seen)]
     pending = learned.rate * sum(count * (1.0 - lived) for _, count, lived in out)
     arrivals = [learned.rate * sum(count * (within(age + t) - lived) for age, count, lived in out) for t in moments]
-    doubt2, shape2 = learned.doubt**2, 1.0 / (learned.replies + SHAPE_WEIGHT)
+    doubt2, shape2 = learned.doubt**2, 1.0 / (learned.replies + SHAPE_DOUBT)
     spread = [a * a * doubt2 + a * max(pending - a, 0.0) * shape2 for a in arrivals]
     return _Flow(arrivals, pending, spread)
 
