@@ -10,8 +10,9 @@ import heapq
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+from paceline.project import curves
 from paceline.sms import replypace
 from paceline.sms.officehours import Hours
 from paceline.sms.replypace import DAY, HOUR, MINUTE, Seen, Team
@@ -35,7 +36,7 @@ class Scene:
     burst_share: float = 0.0  # of those who would still answer, so many do within a minute of that moment
     hours: Hours | None = None
     begins: float = 0.0
-    every: float = 15.0
+    every: float = 20.0
 
     @property
     def sigma(self) -> float:
@@ -121,9 +122,7 @@ class Run:
     peak: int = 0
     finish: float = 0.0
     largest: int = 0
-    over_seconds: float = 0.0
     curve: list[tuple[float, int, int]] = field(default_factory=list)
-    learned: float = 0.0
 
 
 LATELY = 2 * HOUR
@@ -146,7 +145,6 @@ def with_valve(scene: Scene, seed: int) -> Run:
                 (min(at, now + luck.random() * MINUTE), delay) if luck.random() < scene.burst_share else (at, delay)
                 for at, delay in coming
             ]
-            coming = [(at, delay) for at, delay in coming]
             heapq.heapify(coming)
             burst_done = True
         while coming and coming[0][0] <= now:
@@ -215,12 +213,86 @@ class Submits:
 
 
 def at_constant_rate(scene: Scene, answers: Sequence[Person], seconds: float) -> Run:
-    """The campaign at one rate throughout, the last submit after `seconds`; needs no clock steps."""
+    """The campaign at one rate throughout, the last submit after `seconds`."""
     step = seconds / max(scene.contacts - 1, 1)
     desk = Desk(scene, random.Random(0))  # noqa: S311 a simulation
+    curve = [(0.0, 0, 0)]
     for at in sorted(person.place * step + person.delay for person in answers):
+        desk.until(at)
         desk.reply(at)
-    return Run(peak=desk.peak, finish=seconds)
+        curve.append((at, min(scene.contacts, int(at / step) + 1), desk.open))
+    return Run(peak=desk.peak, finish=seconds, curve=curve)
+
+
+def verdict(scene: Scene, seed: int) -> dict[str, float]:
+    """One seed's campaign: with the valve, without any, and at the best constant rate, which is known in hindsight."""
+    answers = people(scene, seed)
+    run = with_valve(scene, seed)
+    return {
+        "line": scene.line,
+        "largest_tranche": run.largest,
+        "peak_backlog": run.peak,
+        "peak_backlog_without": at_constant_rate(scene, answers, scene.contacts / scene.mps).peak,
+        "finish_seconds": round(run.finish, 1),
+        "best_constant_seconds": best_constant(scene, answers),
+    }
+
+
+def drawing(scene: Scene, seed: int) -> str:
+    """The curves of one seed as an SVG."""
+    answers = people(scene, seed)
+    run, without = with_valve(scene, seed), at_constant_rate(scene, answers, scene.contacts / scene.mps)
+    best = best_constant(scene, answers)
+    end = max(run.finish, best) + 45 * MINUTE
+    peak = max(range(len(without.curve)), key=lambda i: without.curve[i][2])
+    steady = [(0.0, 0.0), (best, float(scene.contacts))]
+    return curves.draw(
+        f"{scene.contacts:,} texts to people of whom {scene.reply_rate:.0%} answer, "
+        f"a team that closes {scene.closes * MINUTE:g} a minute",
+        "A simulated day: the valve learns how many answer and how soon, and keeps the open conversations under the line.",
+        [
+            curves.Panel(
+                "Open conversations, everything sent at once",
+                110,
+                without.peak * 1.08,
+                [
+                    curves.Curve(
+                        f"{without.peak} open", "none", _thin(without, 2), True, named_at=peak // _step(without)
+                    )
+                ],
+                scene.line,
+            ),
+            curves.Panel(
+                "Open conversations, with the valve",
+                170,
+                scene.line * 1.15,
+                [
+                    curves.Curve(
+                        f"never over {run.peak}", "valve", _thin(run, 2), True, named_at=len(_thin(run, 2)) // 2
+                    )
+                ],
+                scene.line,
+            ),
+            curves.Panel(
+                "Texts released",
+                150,
+                scene.contacts * 1.05,
+                [
+                    curves.Curve(f"best constant rate, {best / MINUTE:.0f} min", "steady", steady),
+                    curves.Curve(f"the valve, {run.finish / MINUTE:.0f} min", "valve", _thin(run, 1)),
+                ],
+            ),
+        ],
+        end,
+    )
+
+
+def _step(run: Run) -> int:
+    return max(1, len(run.curve) // 400)
+
+
+def _thin(run: Run, column: int) -> list[tuple[float, float]]:
+    return [(point[0], float(point[column])) for point in run.curve[:: _step(run)]]
 
 
 def keeps(answers: Sequence[Person], step: float, takes: float, line: int) -> bool:

@@ -2,22 +2,24 @@
 
 Pure arithmetic without a clock: ages and horizons are seconds, callers pass what they have seen and act on the answer.
 
-The model, in five sentences. A submitted text is answered with probability `rate`, after a delay that falls into one of
-`BINS`; both are learned, from the campaign's own replies and from how long its texts have been out. A text whose reply may
-still come counts by the share of the delays that it has lived through, so a young campaign neither over- nor underrates its
-replies. The team closes conversations at a rate that is stated, or learned from what it closed while it had something to do,
-and nothing outside its office hours. From this follows, for every moment to come, the backlog's mean and variance if n more
-texts were released now and none later:
+The model. A submitted text is answered with probability `rate`, after a delay that falls into one of the bins between
+`EDGES`; both are learned from the campaign's own replies, from a first guess that a handful of them outweighs. A text whose
+reply may still come counts by the share of the delays that it has lived through, so a young campaign neither over- nor
+underrates its replies. The team closes conversations at a rate that is stated, or learned from what it closed while it had
+something to do, and nothing outside its office hours. From this follows, for any two moments s < t to come, what n more
+texts released now, and none later, would leave of work that came since s, when the desk was empty, or since now:
 
-    mean(t)     = backlog + arrivals(t) − closings(t), and never less than what arrives on an empty desk
-    variance(t) = arrivals(t)                     each reply comes or does not (Poisson, which is above the binomial)
-                + (arrivals(t) · doubt)²          the rate is known only so well: doubt² = 1 / (replies seen + prior)
-                + pending² · G(1 − G) / seen      so is the shape of the delays: G = the share of them that has come by t
-                + closings(t) · unevenness        people do not close like clocks
-                + (closings(t) · doubt of it)²
+    mean     = backlog now + arrivals − closings
+    variance = arrivals                        each reply comes or does not (Poisson, which is above the binomial)
+             + (own arrivals · doubt)²         the rate is known only so well: by the replies seen and what they lack
+             + arrivals · still later / seen   nor is it known how many of the pending replies come by t
+             + closings · unevenness           people do not close like clocks
+    bound    = mean + z · √variance + (z² − 1) / 6 · skew      Cornish and Fisher, 1938: counts have a longer upper tail
 
-`room` is the largest n with mean + z · √variance at or under the line at every moment of the horizon. It is asked again and
-again: what the bound holds back now is released when the replies have turned out to be few.
+`room` is the largest n with the bound at or under the line for every such pair of the horizon. It is asked again and again:
+what the bound holds back now is released when the replies have turned out to be few. The last tranche is another matter:
+once nothing is to follow, a cleared desk can take more at once than a full one can take one after another, so the
+controller waits for that when it ends sooner.
 """
 
 from __future__ import annotations
@@ -49,14 +51,14 @@ MEDIAN_SECONDS, SPREAD = 5 * MINUTE, 1.6
 """The delays before any is seen: log-normal, half within five minutes, one in eight after half an hour."""
 
 RATE_WEIGHT = 2.0
-"""How many replies the first guess is worth. With so few, a guess that is a third of the truth lies within the bound from
-the start, and the first handful of replies outweighs it."""
+"""How many replies the first guess is worth. With so few, a guess that is a third of the truth lies within the bound
+from the start, and the first handful of replies outweighs it."""
 
 SHAPE_WEIGHT = 12.0
 """How many replies the first guess of the delays is worth."""
 
 SHAPE_DOUBT = 2.0
-"""And how many it is trusted for: people who answer within seconds, or only tomorrow, must not take the valve by surprise."""
+"""And for how many it is trusted: people who answer within seconds must not take the valve by surprise."""
 
 CLOSING_WEIGHT = 30.0
 """How many closings the team's stated rate is worth; where nothing is stated, the guess is worth `UNSTATED_WEIGHT`."""
@@ -72,8 +74,8 @@ CLOSING_Z = 0.5
 """How many standard deviations below its mean the closing rate is taken: what a Gamma distribution leaves there."""
 
 Z, LAST_Z = 3.6, 2.4
-"""How many standard deviations stay free under the line. The valve is asked again and again, and each time that luck has made
-room it fills it, so a bound that holds at each moment with 99.9 % would not hold for hours; the last tranche is one try."""
+"""How many standard deviations stay free under the line. The valve is asked again and again and fills each time what luck
+has left, so a bound that holds at one moment with 99.9 % would not hold for hours; the last tranche is one try."""
 
 HORIZON = (
     *(m * MINUTE for m in (0.15, 0.5, 1, 2, 3, 4.5, 6.5, 9, 12, 16, 21, 28, 40, 60, 90, 150, 270, 540)),
@@ -136,7 +138,10 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """A campaign's reply rate, and its delays as the cumulative share at each of `EDGES`; `weight` is what both rest on."""
+    """A campaign's reply rate, and its delays as the cumulative share at each of `EDGES`.
+
+    `replies` is what both rest on; `lived` the share of its replies that should have come by now.
+    """
 
     rate: float
     cumulative: tuple[float, ...]
@@ -222,15 +227,14 @@ def _lived(submitted: Sequence[tuple[float, int]]) -> list[float]:
 def room(team: Team, backlog: int, mine: Seen, others: Sequence[Seen] = (), *, left: int | None = None) -> int:
     """How many texts of `mine` may be released now, the pipelines of `others` in mind. 0 when none.
 
-    With `left`, the number that is still to be released, the answer is never more; and it is 0 while all of them can leave
-    together sooner than one after another: on a desk that has been cleared, fresh texts bring the team more work than the
-    line would ever let in beside a full one.
+    With `left`, the number that is still to be released, the answer is never more; and it is 0 while all of them can
+    leave together sooner than one after another: beside a cleared desk, more work may be out than beside a full one.
     """
     known = [learn(mine), *(learn(other) for other in others)]
     now = _room(team, backlog, known, (mine, *others), Z)
     if known[0].replies < ACQUAINTED:
-        out = mine.queued + sum(count for _, count in mine.submitted)
-        now = min(now, max(0, int((team.line - backlog) / 2 / known[0].rate - out)))
+        pending = _flow(known[0], mine, ()).pending
+        now = min(now, max(0, int(((team.line - backlog) / 2 - pending) / known[0].rate)))
         return now if left is None else min(now, left)
     if left is None:
         return now
@@ -297,9 +301,9 @@ def _room(team: Team, backlog: float, known: Sequence[Learned], seen: Sequence[S
     return int(least)
 
 
-ACQUAINTED = 5
+ACQUAINTED = 4
 """Before so many replies nobody knows how fast these people answer: no more texts may be out than would fill half of the
-line if all their replies came at once."""
+room under the line if all their replies came at once."""
 
 UNEVENNESS_MOST = 4.0
 
@@ -312,7 +316,7 @@ MOST = 1 << 24
 
 @dataclass(frozen=True, slots=True)
 class _Flow:
-    """What a campaign's released texts will still bring: by each moment, in all, and the variance of what is not known."""
+    """What a campaign's released texts will still bring by each moment, in all, and the variance of what is unknown."""
 
     arrivals: list[float]
     pending: float
