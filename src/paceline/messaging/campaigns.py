@@ -205,7 +205,7 @@ def set_pace(campaign: Campaign, *, batch_size: int | None, delay_period: float)
 
 
 def set_reply_pace(campaign: Campaign, pace: replies.ReplyPace | None) -> Campaign:
-    """Changes what the team can answer while it runs, from the next tranche on; None listens to no replies any more."""
+    """Changes what the team can answer while it runs, from the next tranche on; with None it waits for no replies."""
     _check_reply_pace(pace)
     still = Campaign.objects.filter(pk=campaign.pk).exclude(state__in=[State.FINISHED, State.CANCELLED])
     if not still.update(**(pace or replies.NONE).columns()):
@@ -382,8 +382,8 @@ def release(campaign: Campaign, now: float) -> int:
     """The valve: renders and queues the next part of a tranche, if one is due at `now`. Answers how many.
 
     A tranche of `batch_size` begins when the one before has left the outbox and `delay_period` seconds have
-    passed since its last submit. Suppressed recipients are passed by and fill no place in it. Of a reply-aware campaign,
-    no more are released than bring the team replies that it can answer.
+    passed since its last submit. Suppressed recipients are passed by and fill no place in it. Of a reply-aware
+    campaign, no more are released than bring the team replies that it can answer.
     """
     mine = TextMessage.objects.filter(campaign=campaign)
     if not mine.filter(status=Status.HELD).exists() or not _tranche_is_due(campaign, now):

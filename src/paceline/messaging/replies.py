@@ -1,8 +1,8 @@
 """How much can the team take? What a reply-aware campaign reads before it releases the next texts, and what it records.
 
-The team is one: whatever is open in the inbox counts, and so do the replies that other reply-aware campaigns still have to
-come. The arithmetic is in `paceline.sms.replypace`; here is what it is asked with. Read within the transaction that
-releases, under a lock on all reply-aware campaigns: two of them never fill the same room.
+The team is one: whatever is open in the inbox counts, and so do the replies that other reply-aware campaigns will still
+bring. The arithmetic is in `paceline.sms.replypace`; here is what it is asked with. It is read within the transaction
+that releases, under a lock on all reply-aware campaigns: two of them never fill the same room.
 """
 
 from __future__ import annotations
@@ -45,8 +45,9 @@ _NEVER_LEFT = (Status.HELD, *_WAITING, Status.FAILED, Status.REFUSED, Status.SUP
 class ReplyPace:
     """What the team handles: at most `line` conversations open, or `per_hour` closed by each of `team_size` people.
 
-    With only a rate, the line is what they close in 20 minutes; with only a line, the rate is learned. `hours` are office
-    hours such as "Mon-Fri 9-17 Europe/Madrid"; empty is always. `guess` is the share of texts that may be answered.
+    With only a rate, the line is what they close in 20 minutes; with only a line, the rate is learned. `hours` are those
+    of the office, such as "Mon-Fri 9-17 Europe/Madrid"; empty is always. `guess` is the share of texts that may be
+    answered.
     """
 
     line: int | None = None

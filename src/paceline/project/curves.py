@@ -1,4 +1,4 @@
-"""How do a campaign's replies look? One SVG of curves over minutes: no script, no dependency, light and dark by itself."""
+"""How do a campaign's replies look? One SVG of curves over minutes: no script, light and dark by itself."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def draw(title: str, subtitle: str, panels: Sequence[Panel], seconds: float) -> 
     """The document; all panels share the axis of minutes, from 0 to `seconds`."""
     height = TOP + sum(panel.height + GAP for panel in panels) + FOOT - GAP
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">',
         f"<title>{escape(title)}</title><style>{STYLE}</style>",
         f'<rect class="ground" width="{WIDTH}" height="{height}" rx="8"/>',
         f'<text class="title" x="{LEFT}" y="28">{escape(title)}</text>',
@@ -82,8 +82,10 @@ def _panel(panel: Panel, top: float, seconds: float) -> list[str]:
     for tick in _ticks(panel.top, 4):
         parts.append(f'<path class="grid" d="M{LEFT} {y(tick)}h{inner}"/>')
         parts.append(f'<text x="{LEFT - 8}" y="{y(tick) + 4}" text-anchor="end">{tick:,.0f}</text>')
-    for tick in _ticks(seconds / 60, 8):
-        parts.append(f'<text x="{x(tick * 60)}" y="{top + panel.height + 16}" text-anchor="middle">{tick:.0f}</text>')
+    parts += [
+        f'<text x="{x(tick * 60)}" y="{top + panel.height + 16}" text-anchor="middle">{tick:.0f}</text>'
+        for tick in _ticks(seconds / 60, 8)
+    ]
     for curve in panel.curves:
         points = " ".join(f"{x(at)},{y(value)}" for at, value in curve.points if at <= seconds)
         if curve.area:

@@ -249,7 +249,7 @@ def drawing(scene: Scene, seed: int) -> str:
     return curves.draw(
         f"{scene.contacts:,} texts to people of whom {scene.reply_rate:.0%} answer, "
         f"a team that closes {scene.closes * MINUTE:g} a minute",
-        "A simulated day: the valve learns how many answer and how soon, and keeps the open conversations under the line.",
+        "On a simulated clock: the valve learns how many answer and how soon, and keeps what is open under the line.",
         [
             curves.Panel(
                 "Open conversations, everything sent at once",

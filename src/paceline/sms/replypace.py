@@ -3,11 +3,11 @@
 Pure arithmetic without a clock: ages and horizons are seconds, callers pass what they have seen and act on the answer.
 
 The model. A submitted text is answered with probability `rate`, after a delay that falls into one of the bins between
-`EDGES`; both are learned from the campaign's own replies, from a first guess that a handful of them outweighs. A text whose
-reply may still come counts by the share of the delays that it has lived through, so a young campaign neither over- nor
-underrates its replies. The team closes conversations at a rate that is stated, or learned from what it closed while it had
-something to do, and nothing outside its office hours. From this follows, for any two moments s < t to come, what n more
-texts released now, and none later, would leave of work that came since s, when the desk was empty, or since now:
+`EDGES`; both are learned from the campaign's own replies, from a first guess that a handful of them outweighs. A text
+whose reply may still come counts by the share of the delays that it has lived through, so a young campaign neither over-
+nor underrates its replies. The team closes conversations at a rate that is stated, or learned from what it closed while
+it had something to do, and nothing outside its office hours. From this follows, for any two moments s < t to come, what n
+more texts released now, and none later, leave of the work that came since s, when the desk was empty, or since now:
 
     mean     = backlog now + arrivals − closings
     variance = arrivals                        each reply comes or does not (Poisson, which is above the binomial)
@@ -16,10 +16,10 @@ texts released now, and none later, would leave of work that came since s, when 
              + closings · unevenness           people do not close like clocks
     bound    = mean + z · √variance + (z² − 1) / 6 · skew      Cornish and Fisher, 1938: counts have a longer upper tail
 
-`room` is the largest n with the bound at or under the line for every such pair of the horizon. It is asked again and again:
-what the bound holds back now is released when the replies have turned out to be few. The last tranche is another matter:
-once nothing is to follow, a cleared desk can take more at once than a full one can take one after another, so the
-controller waits for that when it ends sooner.
+`room` is the largest n with the bound at or under the line for every such pair of the horizon. It is asked again and
+again: what the bound holds back now is released when the replies have turned out to be few. The last tranche is another
+matter: once nothing is to follow, a cleared desk can take more at once than a full one can take one after another, so
+the controller waits for that when it ends sooner.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ CLOSING_Z = 0.5
 """How many standard deviations below its mean the closing rate is taken: what a Gamma distribution leaves there."""
 
 Z, LAST_Z = 3.6, 2.4
-"""How many standard deviations stay free under the line. The valve is asked again and again and fills each time what luck
-has left, so a bound that holds at one moment with 99.9 % would not hold for hours; the last tranche is one try."""
+"""How many standard deviations stay free under the line. The valve is asked again and again and fills each time what
+luck has left, so a bound that holds at one moment with 99.9 % would not hold for hours; the last tranche is one try."""
 
 HORIZON = (
     *(m * MINUTE for m in (0.15, 0.5, 1, 2, 3, 4.5, 6.5, 9, 12, 16, 21, 28, 40, 60, 90, 150, 270, 540)),
@@ -100,7 +100,7 @@ PRIOR_SHAPE = _prior_shape()
 class Lately:
     """What a team closed lately: how many conversations, in how many seconds in which it had some, and how unevenly.
 
-    `unevenness` is the variance of the closings in a stretch over their mean: 0 a clock, 1 people who each take any time.
+    `unevenness` is the variance of the closings in a stretch over their mean: 0 a clock, 1 people who take any time.
     """
 
     closed: int = 0
@@ -302,8 +302,8 @@ def _room(team: Team, backlog: float, known: Sequence[Learned], seen: Sequence[S
 
 
 ACQUAINTED = 4
-"""Before so many replies nobody knows how fast these people answer: no more texts may be out than would fill half of the
-room under the line if all their replies came at once."""
+"""Before so many replies nobody knows how fast these people answer: no more texts may be out than would fill half of
+the room under the line if all their replies came at once."""
 
 UNEVENNESS_MOST = 4.0
 

@@ -92,7 +92,7 @@ def demo(
 
 
 def _rehearse(seeds: range, guess: float | None, svg: Path | None, as_json: bool) -> None:
-    """The scenario on a simulated clock: a line for each seed, and the first one's account, with all of them, at the end."""
+    """The scenario on a simulated clock: a line for each seed; at the end the first one's account, and their sum."""
     import json
     from dataclasses import replace
 
