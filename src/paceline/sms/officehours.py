@@ -47,7 +47,7 @@ def parse(spelled: str) -> Hours:
     """Reads office hours; a zone after them is one of the IANA names, and UTC without. Raises `ValueError`."""
     text, zone = spelled.strip(), "UTC"
     head, _, tail = text.rpartition(" ")
-    if tail[:1].isalpha() and head:
+    if tail[:1].isupper() and tail[:3].lower() not in DAYS and head[-1:].isdigit():
         text, zone = head, tail
         try:
             ZoneInfo(zone)

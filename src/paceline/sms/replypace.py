@@ -4,10 +4,11 @@ Pure arithmetic without a clock: ages and horizons are seconds, callers pass wha
 
 The model. A submitted text is answered with probability `rate`, after a delay that falls into one of the bins between
 `EDGES`; both are learned from the campaign's own replies, from a first guess that a handful of them outweighs. A text
-whose reply may still come counts by the share of the delays that it has lived through, so a young campaign neither over-
-nor underrates its replies. The team closes conversations at a rate that is stated, or learned from what it closed while
-it had something to do, and nothing outside its office hours. From this follows, for any two moments s < t to come, what n
-more texts released now, and none later, leave of the work that came since s, when the desk was empty, or since now:
+whose reply may still come counts by the share of the delays that it has lived through, so a young campaign neither
+over- nor underrates its replies. The team closes conversations at a rate that is stated, or learned from what it closed
+while it had something to do, and nothing outside its office hours. From this follows, for any two moments s < t to
+come, what n more texts released now, and none later, leave of the work that came since s, when the desk was empty, or
+since now:
 
     mean     = backlog now + arrivals − closings
     variance = arrivals                        each reply comes or does not (Poisson, which is above the binomial)
@@ -231,7 +232,7 @@ def room(team: Team, backlog: int, mine: Seen, others: Sequence[Seen] = (), *, l
     leave together sooner than one after another: beside a cleared desk, more work may be out than beside a full one.
     """
     known = [learn(mine), *(learn(other) for other in others)]
-    now = _room(team, backlog, known, (mine, *others), Z)
+    now = _room(team, backlog, known, (mine, *others), Z) or _few(team.line - backlog, known, (mine, *others))
     if known[0].replies < ACQUAINTED:
         pending = _flow(known[0], mine, ()).pending
         now = min(now, max(0, int(((team.line - backlog) / 2 - pending) / known[0].rate)))
@@ -241,6 +242,37 @@ def room(team: Team, backlog: int, mine: Seen, others: Sequence[Seen] = (), *, l
     if now >= left or _room(team, backlog, known, (mine, *others), LAST_Z) >= left:
         return left
     return 0 if now and _is_better_at_once(team, backlog, known, (mine, *others), left, left - now) else now
+
+
+def _few(free: int, known: Sequence[Learned], seen: Sequence[Seen]) -> int:
+    """What a narrow line bears where the normal distribution says none: counted one by one, with no closing in sight.
+
+    Each text opens one conversation at most, so a campaign whose line is 1 goes on too, one after another.
+    """
+    learned, n = known[0], 0
+    pending = sum(_flow(each, one, ()).pending for each, one in zip(known, seen, strict=True))
+    worst = 1.0 + 2.0 * learned.doubt
+    while (
+        n < free
+        and min(
+            _poisson_above(free, worst * (pending + (n + 1) * learned.rate)),
+            _poisson_above(free - n - 1, worst * pending),
+        )
+        < RISK
+    ):
+        n += 1
+    return n
+
+
+def _poisson_above(most: int, mean: float) -> float:
+    """The probability of more than so many."""
+    if mean > 2 * most + 2:
+        return 1.0
+    term = total = math.exp(-mean)
+    for k in range(1, most + 1):
+        term *= mean / k
+        total += term
+    return 1.0 - total
 
 
 def _is_better_at_once(
@@ -300,6 +332,9 @@ def _room(team: Team, backlog: float, known: Sequence[Learned], seen: Sequence[S
             least = min(least, c / (half + math.sqrt(max(half * half - square * c, 0.0))))
     return int(least)
 
+
+RISK = 0.001
+"""The chance to be over a narrow line that each question may take."""
 
 ACQUAINTED = 4
 """Before so many replies nobody knows how fast these people answer: no more texts may be out than would fill half of
