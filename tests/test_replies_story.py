@@ -32,14 +32,14 @@ while True:
 
 @pytest.mark.slow
 def test_the_line_holds_by_the_databases_own_record(tmp_path: Path) -> None:
-    """200 people of whom one in eight answers within seconds, a team of ten a minute: never more than 15 are open."""
-    place = Installation(tmp_path, Behaviour(report_delay=0.1, replies=0.12, reply_delay=4.0, seed=3))
+    """200 people of whom one in seven answers within seconds, a team of ten a minute: never more than 15 are open."""
+    place = Installation(tmp_path, Behaviour(report_delay=0.1, replies=0.15, reply_delay=4.0, seed=3))
     sheet = tmp_path / "people.csv"
     areas = ("206", "415", "212", "312")
     sheet.write_text("phone\n" + "".join(f"+1{areas[n // 50]}55501{n % 50:02}\n" for n in range(200)))
     place.cli("sender", "add", "+12025550100", "--mps", "40")
     place.cli("contacts", "import", str(sheet), "--list", "people")
-    flags = ("--line", str(LINE), "--replies-per-hour", "600", "--reply-guess", "0.12")
+    flags = ("--line", str(LINE), "--replies-per-hour", "600", "--reply-guess", "0.15")
     campaign = place.cli("campaign", "create", "listens", "--text", "Hi", "--list", "people", *flags, "--launch")["id"]
 
     with place.carrier, place.up():
