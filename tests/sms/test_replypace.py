@@ -204,7 +204,7 @@ SCENES = {
     "half a percent answers": replace(SCENE, reply_rate=0.005, guess=0.005, line=8, closes=1 / (3 * MINUTE)),
     "two percent answer": replace(SCENE, reply_rate=0.02, guess=0.02, line=20, closes=1 / MINUTE),
     "thirty percent answer": replace(SCENE, contacts=2000, reply_rate=0.3, guess=0.3),
-    "a burst": replace(SCENE, burst_at=60 * MINUTE, burst_share=0.2),
+    "a burst": replace(SCENE, burst_at=60 * MINUTE, burst_share=0.1),
     "the staff goes home": replace(
         SCENE,
         contacts=2500,
