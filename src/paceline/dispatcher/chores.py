@@ -16,6 +16,7 @@ from paceline.messaging import (
     installation,
     lanes,
     outbox,
+    replies,
     stepped,
 )
 from paceline.messaging.clock import Clock
@@ -25,6 +26,7 @@ from paceline.sms.status import Status
 
 ASK_EVERY_SECONDS = 0.5  # with at most 20 look-ups on their way, so at most 40 a second
 CLOSE_SECONDS = 2.0
+SAMPLE_EVERY_SECONDS = 2.0
 EVERY_SECOND = 1.0
 CATCH_UP_EVERY_SECONDS = 5.0
 EVERY_HOUR = 3600.0
@@ -72,6 +74,8 @@ class Chores:
             if not self._stopped:
                 campaigns.start_scheduled()
         self._reconcile()
+        if self._is_time("replies", SAMPLE_EVERY_SECONDS):
+            replies.record(now)
         if self._is_time("expire", EVERY_HOUR):
             outbox.expire_reports()
             automatic.forget(now)

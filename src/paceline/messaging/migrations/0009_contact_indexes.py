@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("paceline", "0007_rules"),
+        ("paceline", "0008_reply_pace"),
     ]
 
     operations = [
