@@ -332,20 +332,6 @@ def test_who_leaves_a_list_has_left_it_until_they_come_back(lane, person):
     assert not suppressions.among([way]) and guests.memberships.exists()
 
 
-def test_who_leaves_a_list_has_left_it_until_they_come_back(lane, person):
-    """No campaign to it reaches them, others do; their own subscribing lifts that, and nothing else."""
-    guests = audience([person], "Guests")
-    way = suppressions.Way(person.number, lane.number, guests.pk)
-    rule({"do": "unsubscribe", "list": "Guests"}, match="exact", words="LEAVE", name="Leave")
-    rule({"do": "subscribe", "list": "Guests"}, match="exact", words="JOIN", name="Join")
-    hear("LEAVE", person)
-    assert suppressions.among([way]) == {way} and not suppressions.among([person.number])
-
-    hear("JOIN", person)
-
-    assert not suppressions.among([way]) and guests.memberships.exists()
-
-
 def test_the_first_that_matches_is_the_last(lane, person):
     """By position, unless it says to go on."""
     rule({"do": "tag", "tag": "late"}, name="Late", position=3)
