@@ -19,7 +19,7 @@ from dataclasses import asdict
 from bench import harness, queue
 from bench.harness import Row, Sample
 
-DEPTHS, QUICK_DEPTHS = (10**3, 10**4, 10**5, 10**6, 10**7), (10**3, 10**5)
+DEPTHS, QUICK_DEPTHS = (10**3, 10**4, 10**5, 10**6, 10**7), (10**3, 3 * 10**4)
 BATCHES = {500: 20, 100: 50, 10: 100, 1: 200}
 QUICK_BATCHES = {500: 2, 10: 10}
 """{how many a claim takes: how many claims make a sample}"""
@@ -27,18 +27,17 @@ QUICK_BATCHES = {500: 2, 10: 10}
 
 def rows(quick: bool) -> list[Row]:
     if quick:
-        return _on_each(QUICK_DEPTHS, QUICK_BATCHES, harness.rounds(quick))
-    return _on_each(DEPTHS, BATCHES, harness.rounds(quick))
+        return _on_each(QUICK_DEPTHS, QUICK_BATCHES, harness.rounds(quick), harness.postgres(quick))
+    return _on_each(DEPTHS, BATCHES, harness.rounds(quick), harness.postgres())
 
 
 def deep() -> list[Row]:
     """Every depth, once."""
-    return _on_each(DEPTHS, BATCHES, 1)
+    return _on_each(DEPTHS, BATCHES, 1, harness.postgres())
 
 
-def _on_each(depths: Sequence[int], batches: Mapping[int, int], rounds: int) -> list[Row]:
-    """Each database that answers, with depths; {how many a claim takes: how many claims make a sample}; rounds."""
-    server = harness.postgres()
+def _on_each(depths: Sequence[int], batches: Mapping[int, int], rounds: int, server: str | None) -> list[Row]:
+    """SQLite and the server, with depths; {how many a claim takes: how many claims make a sample}; rounds."""
     found: list[Row] = []
     with harness.scratch() as folder:
         found += measured("sqlite", harness.installation(folder), depths, batches, rounds)

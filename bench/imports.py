@@ -38,7 +38,7 @@ SPELLINGS: tuple[Callable[[str], str], ...] = (
 def rows(quick: bool) -> list[Row]:
     """Rows of the sheet per second; the comparison runs on fewer of them."""
     many, few = (QUICK_ROWS, QUICK_FEW) if quick else (ROWS, FEW)
-    server = harness.postgres()
+    server = harness.postgres(quick)
     with ExitStack() as stack:
         folder = stack.enter_context(harness.scratch())
         mixed, national, short = folder / "mixed.csv", folder / "national.csv", folder / "short.csv"

@@ -41,7 +41,7 @@ ANSWERED = "answered"
 
 def rows(quick: bool) -> list[Row]:
     """One run on each database."""
-    server = harness.postgres()
+    server = harness.postgres(quick)
     seconds = QUICK_SECONDS if quick else SECONDS
     found = []
     for engine in ("sqlite", *(["postgres"] if server else [])):

@@ -104,7 +104,7 @@ class Run:
 
 def rows(quick: bool) -> list[Row]:
     seconds = QUICK_SECONDS if quick else SECONDS
-    server = harness.postgres()
+    server = harness.postgres(quick)
     runs: list[Run] = []
     for engine in ("sqlite", *(["postgres"] if server else [])):
         for workers in WORKERS[:1] if quick else WORKERS:

@@ -34,7 +34,7 @@ FIRST_CHILD_SECONDS = 60.0
 def rows(quick: bool) -> list[Row]:
     """The first submit stands in the notes of "begins to send"; its rate is that of the first 2,000 from the launch."""
     people, part = (QUICK_PEOPLE, QUICK_PART) if quick else (PEOPLE, PART)
-    server = harness.postgres()
+    server = harness.postgres(quick)
     with ExitStack() as stack:
         folder = stack.enter_context(harness.scratch())
         harness.child("release", "prepare", people, env=harness.installation(folder))

@@ -41,7 +41,7 @@ VARIANTS = {"paceline": OURS, "a view with PyJWT and save()": PLAIN}
 
 def rows(quick: bool) -> list[Row]:
     """Reports per second of one web process, with the latency at 500/s beside; then the rate of their application."""
-    server = harness.postgres()
+    server = harness.postgres(quick)
     databases = ["sqlite", *(["postgres"] if server else [])]
     variants: dict[str, Callable[[], Sample]] = {}
     applied: dict[str, list[Sample]] = {}
