@@ -13,8 +13,18 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from paceline.messaging import campaigns, outbox
-from paceline.messaging.models import Account, Campaign, Contact, ContactList, Event, Membership, Sender, TextMessage
+from paceline.messaging import campaigns, inbox, outbox
+from paceline.messaging.models import (
+    Account,
+    Campaign,
+    Contact,
+    ContactList,
+    Conversation,
+    Event,
+    Membership,
+    Sender,
+    TextMessage,
+)
 from paceline.messaging.outbox import Lease, Outcome, Submission
 from paceline.sms.errors import InvalidNumber, WebhookRejected
 from paceline.sms.messages import Accepted, DeliveryReport, InboundText, Message, Request, Response
@@ -110,6 +120,27 @@ def queued(lane: Sender, how_many: int = 1, campaign: Campaign | None = None, **
 
 def event(account: str = "default", **fields: Any) -> Event:
     return Event.objects.create(**{"account": account, "dedupe_key": f"key {next(_numbers)}", "body": b"[]"} | fields)
+
+
+def inbound(text: str, by: str, to: str, provider_id: str = "", **fields: Any) -> Event:
+    """The event of one inbound text, as the webhook door has stored it."""
+    stored = unsaved(text, by, to, provider_id, **fields)
+    stored.save()
+    return stored
+
+
+def unsaved(text: str, by: str, to: str, provider_id: str = "", **fields: Any) -> Event:
+    key = f"key {next(_numbers)}"
+    said = {"number": by, "sender": to, "text": text, "provider_id": provider_id or key}
+    return Event(**{"account": "default", "dedupe_key": key, "body": json.dumps([said]).encode()} | fields)
+
+
+def conversation(lane: Sender, text: str = "Is there parking?", by: str = "", **fields: Any) -> Conversation:
+    """What stands in the inbox after a text to `lane`, from somebody new unless told otherwise."""
+    by = by or people(1)[0].number
+    applied = inbound(text, by, lane.number, **{"next_try_at": None} | fields)
+    inbox.receive([(applied, said) for said in Plain().events(applied)])
+    return Conversation.objects.get(number=by, ours=lane.number)
 
 
 # --- what happens ---------------------------------------------------------------------------------------------

@@ -1,17 +1,34 @@
 """What do people answer? Every text is kept once, and their STOP and START are in force with the webhook's commit."""
 
 import json
+import time
 from contextlib import contextmanager
+from datetime import timedelta
 from time import sleep
 
 import pytest
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from paceline.messaging import engine, events, inbox, suppressions
-from paceline.messaging.models import Event, TextMessage
+from paceline.messaging import conversations, engine, events, inbox, suppressions
+from paceline.messaging.models import Conversation, Event, Reply, Spell, TextMessage
 from paceline.sms.messages import WebhookRequest
 from paceline.sms.status import Status
 
-from .factories import NOON, Plain, account, number, on_threads, people, sender
+from .factories import (
+    NOON,
+    Plain,
+    account,
+    conversation,
+    inbound,
+    number,
+    on_threads,
+    people,
+    running,
+    sender,
+    unsaved,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.contract, pytest.mark.usefixtures("plain_provider")]
 
@@ -83,6 +100,222 @@ def test_several_texts_in_one_webhook():
     events.apply_due(NOON)
 
     assert list(TextMessage.objects.order_by("provider_id").values_list("frm", "provider_id")) == said
+
+
+# --- which message it answers ---------------------------------------------------------------------------------
+
+
+def sent(lane, person, *, seconds_ago=60.0, campaign=None, **fields):
+    """A message of ours that was submitted so long ago."""
+    fields = {"status": Status.DELIVERED, "submitted_at": time.time() - seconds_ago} | fields
+    return TextMessage.objects.create(
+        sender=lane,
+        frm=lane.number,
+        to=person.number,
+        contact=person,
+        campaign=campaign,
+        text="Doors open at 7",
+        **fields,
+    )
+
+
+def answer_of(person, lane):
+    receive("Count me in", person.number, to=lane.number)
+    events.apply_due(time.time() + 1)
+    return Reply.objects.get()
+
+
+def test_a_reply_is_attributed_to_the_campaign_that_it_answers(lane):
+    """The campaign, the message, how long it took: what is learned of a campaign stands in one row."""
+    (person,) = people(1)
+    campaign = running()
+    message = sent(lane, person, campaign=campaign)
+
+    reply = answer_of(person, lane)
+
+    assert (reply.campaign, reply.answers, reply.conversation.campaign) == (campaign, message, campaign)
+    assert 60 <= reply.delay_seconds < 70
+
+
+def test_the_latest_message_counts(lane):
+    """A direct text after the campaign's is what they answer, and that is no campaign's."""
+    (person,) = people(1)
+    sent(lane, person, campaign=running(), seconds_ago=60)
+    direct = sent(lane, person, seconds_ago=30)
+    sent(lane, person, campaign=running(), seconds_ago=90)
+
+    reply = answer_of(person, lane)
+
+    assert (reply.answers, reply.campaign) == (direct, None)
+
+
+def test_the_number_that_they_write_to_counts_first(line, lane):
+    """A later message from another of our numbers is not what they answer; the only one, it is."""
+    first, second = people(2)
+    campaign, other = running(), running()
+    sent(lane, first, campaign=campaign, seconds_ago=60)
+    sent(sender(line), first, campaign=other, seconds_ago=30)
+    sent(sender(line), second, campaign=other, seconds_ago=30)
+
+    receive_all(
+        *({"number": p.number, "sender": lane.number, "text": "Yes", "provider_id": str(p.pk)} for p in (first, second))
+    )
+    events.apply_due(time.time() + 1)
+
+    assert [reply.campaign for reply in Reply.objects.order_by("pk")] == [campaign, other]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"seconds_ago": 31 * 86400},
+        {"seconds_ago": -3600},
+        {"status": Status.REFUSED},
+        {"status": Status.QUEUED, "submitted_at": None},
+    ],
+    ids=["a month ago", "after the reply", "refused", "not yet"],
+)
+def test_what_cannot_have_been_answered(lane, fields):
+    """The text is kept, as nobody's answer."""
+    (person,) = people(1)
+    sent(lane, person, campaign=running(), **fields)
+
+    reply = answer_of(person, lane)
+
+    assert (reply.campaign, reply.answers, reply.delay_seconds) == (None, None, None)
+    assert reply.conversation.state == "open"
+
+
+def test_an_answer_to_no_campaign_leaves_the_campaign_of_the_conversation(lane):
+    """It goes on about the campaign that it began with."""
+    (person,) = people(1)
+    campaign = running()
+    sent(lane, person, campaign=campaign)
+    talk = conversation(lane, "Is there parking?", person.number)
+    conversations.reply(talk, "Yes")
+    TextMessage.objects.filter(team_reply__isnull=False).update(
+        status=Status.DELIVERED, submitted_at=time.time(), campaign=None
+    )
+
+    after = conversation(lane, "Thanks", person.number, received_at=timezone.now() + timedelta(seconds=5))
+
+    assert (after.campaign, after.replies.latest("pk").campaign) == (campaign, None)
+
+
+# --- once -----------------------------------------------------------------------------------------------------
+
+
+def everything():
+    """All that texts have written."""
+    models = (TextMessage, Conversation, Reply, Spell)
+    return [list(model.objects.order_by("pk").values()) for model in models]
+
+
+def test_a_webhook_replayed_a_thousand_times_changes_nothing(lane):
+    """Not what is stored, unread or waiting; nor does it reopen what has been closed since."""
+    (person,) = people(1)
+    receive("Is there parking?", person.number, to=lane.number)
+    events.apply_due(time.time() + 1)
+    conversations.close(Conversation.objects.get(), "ann")
+    before = everything()
+
+    for i in range(1000):
+        receive("Is there parking?", person.number, to=lane.number)
+        if i % 100 == 0:
+            Event.objects.update(next_try_at=0)
+            events.apply_due(time.time() + 1)
+
+    assert everything() == before
+
+
+def test_repeated_with_other_words_around_it(lane):
+    """A provider that sends the same text again in another webhook (another date, another batch) has sent it once."""
+    (person,) = people(1)
+    same = {"number": person.number, "sender": lane.number, "text": "Hello", "provider_id": "in-1"}
+    receive_all(same)
+    receive_all(same, same | {"text": "And another", "provider_id": "in-2"})
+    events.apply_due(time.time() + 1)
+
+    talk = Conversation.objects.get()
+    assert (talk.unread, TextMessage.objects.count(), Reply.objects.count()) == (2, 2, 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_that_apply_the_same_events_at_once(lane):
+    """Each text is stored once and counted as unread once, whoever was quicker."""
+    writers = people(30)
+    for i, person in enumerate(writers):
+        for j in range(2):
+            inbound(f"Text {j}", person.number, lane.number, f"in-{i}-{j}")
+
+    def applies(i):
+        while events.apply_due(time.time() + 1):
+            pass
+
+    answers = on_threads(3, applies)
+    while events.apply_due(time.time() + 1):
+        pass
+
+    assert [error for error in answers if error and not isinstance(error, OperationalError)] == []
+    assert TextMessage.objects.count() == Reply.objects.count() == 60
+    assert set(Conversation.objects.values_list("unread", flat=True)) == {2}
+    assert Spell.objects.count() == Conversation.objects.count() == 30
+
+
+def test_one_text_that_cannot_be_stored_keeps_nobody_else_waiting(lane, monkeypatch):
+    """It is parked with the reason; the others of its chunk are in the inbox."""
+    take_in = conversations.take_in
+
+    def broken(texts):
+        if any(text.message.text == "poison" for text in texts):
+            raise ValueError("no")
+        return take_in(texts)
+
+    monkeypatch.setattr(conversations, "take_in", broken)
+    for said in ("Hello", "poison", "Hi"):
+        inbound(said, number(), lane.number)
+    events.apply_due(time.time() + 1)
+
+    assert set(TextMessage.objects.values_list("text", flat=True)) == {"Hello", "Hi"}
+    assert Event.objects.filter(outcome__startswith="could not").count() == 1
+
+
+def test_the_statements_do_not_grow_with_the_texts(lane):
+    """A hundred texts cost as many statements as ten."""
+
+    def statements(how_many):
+        for person in people(how_many):
+            inbound("Hello", person.number, lane.number)
+        with CaptureQueriesContext(connection) as queries:
+            events.apply_due(time.time() + 1)
+        return len(queries)
+
+    assert statements(100) <= statements(10) < 30
+
+
+def test_the_rate_of_inbound_texts(lane, capsys):
+    """How many texts a second one core stores, attributes and puts into conversations; printed, not judged."""
+    people_ = people(2000)
+    campaign = running()
+    TextMessage.objects.bulk_create(
+        [
+            TextMessage(
+                **{"sender": lane, "frm": lane.number, "to": person.number, "contact": person, "campaign": campaign},
+                **{"text": "Hi", "status": Status.DELIVERED, "submitted_at": time.time() - 60},
+            )
+            for person in people_
+        ]
+    )
+    Event.objects.bulk_create([unsaved("Count me in", p.number, lane.number) for p in people_])
+    wall, cpu = time.perf_counter(), time.process_time()
+
+    while events.apply_due(time.time() + 1):
+        pass
+
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    with capsys.disabled():
+        print(f"\n{2000 / wall:.0f} inbound texts a second, {2000 / cpu:.0f} in a second of this process's CPU")
+    assert Reply.objects.filter(campaign=campaign).count() == Conversation.objects.count() == 2000
 
 
 # --- STOP and START -------------------------------------------------------------------------------------------

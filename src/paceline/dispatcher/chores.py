@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from django.db.models import Q
 
-from paceline.messaging import campaigns, events, installation, lanes, outbox
+from paceline.messaging import campaigns, conversations, events, installation, lanes, outbox
 from paceline.messaging.clock import Clock
 from paceline.messaging.models import Event, Sender, TextMessage
 from paceline.messaging.reconcile import Reconciler
@@ -49,6 +49,7 @@ class Chores:
             self._stopped = installation.guard()
             outbox.recover(self.clock.sync())  # leases end by the database's clock
             campaigns.reopen()
+            conversations.wake()
             if not self._stopped:
                 campaigns.start_scheduled()
         self._reconcile()

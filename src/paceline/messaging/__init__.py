@@ -25,13 +25,24 @@ if TYPE_CHECKING:
 
     from .lookups import look_up
     from .models import TextMessage
-    from .signals import MessageEvent, delivery_updated, message_received, message_sent
+    from .signals import (
+        ConversationEvent,
+        MessageEvent,
+        conversation_closed,
+        conversation_opened,
+        delivery_updated,
+        message_received,
+        message_sent,
+    )
     from .texts import InsideTransaction, queue_text, send_text
 
 _HOMES = {
     ".lookups": ("look_up",),
     ".models": ("TextMessage",),
-    ".signals": ("MessageEvent", "delivery_updated", "message_received", "message_sent"),
+    ".signals": (
+        *("ConversationEvent", "MessageEvent", "conversation_closed", "conversation_opened"),
+        *("delivery_updated", "message_received", "message_sent"),
+    ),
     ".texts": ("InsideTransaction", "queue_text", "send_text"),
     "paceline.sms.errors": (
         *("AccountProblem", "InvalidNumber", "OptedOut", "Refused", "SenderProblem", "TextMessageError"),
@@ -43,6 +54,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AccountProblem",
+    "ConversationEvent",
     "InsideTransaction",
     "InvalidNumber",
     "MessageEvent",
@@ -55,6 +67,8 @@ __all__ = [
     "Throttled",
     "Unavailable",
     "Uncertain",
+    "conversation_closed",
+    "conversation_opened",
     "delivery_updated",
     "look_up",
     "message_received",

@@ -1,7 +1,7 @@
 """What may people see and do in Django's own admin? Read everything, write nothing that has happened.
 
-Only suppressions, senders and blocks change here, by the verbs that every other door uses. No page scans a large
-table: searches are exact and by index, and a list counts no further than it shows.
+Only suppressions, senders, blocks and quick replies change here, by the verbs that every other door uses. No page scans
+a large table: searches are exact and by index, and a list counts no further than it shows.
 """
 
 from __future__ import annotations
@@ -16,11 +16,22 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
-from paceline.sms.errors import InvalidNumber
+from paceline.sms.errors import InvalidNumber, TemplateError
 from paceline.sms.numbers import normalize
 
-from . import breaker, engine, lanes, senders, suppressions, texts
-from .models import Account, Campaign, Contact, ContactList, Event, Sender, Suppression, TextMessage
+from . import breaker, conversations, engine, lanes, senders, suppressions, texts
+from .models import (
+    Account,
+    Campaign,
+    Contact,
+    ContactList,
+    Conversation,
+    Event,
+    QuickReply,
+    Sender,
+    Suppression,
+    TextMessage,
+)
 
 LIST_MOST = 10_000
 FOUND_MOST = 1000
@@ -128,6 +139,37 @@ class ContactAdmin(ReadOnly):
 class ContactListAdmin(ReadOnly):
     list_display = ("name", "created_at")
     fields = ("name", "created_at")
+
+
+@admin.register(Conversation)
+class ConversationAdmin(ReadOnly):
+    """The register; conversations are held in the inbox."""
+
+    list_display = ("number", "ours", "state", "assignee", "unread", "waiting_since", "campaign", "last_at")
+    list_filter = ("state", "assignee", "campaign")
+    list_select_related = ("campaign",)
+    looks_up = ("number", "contact__number")
+    fields = (
+        *("number", "ours", "contact", "sender", "campaign", "state", "assignee", "unread", "waiting_since"),
+        *("snoozed_until", "opened_at", "closed_at", "last_at"),
+    )
+
+
+class QuickReplyForm(forms.ModelForm):
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        try:
+            given["shortcut"] = conversations.shortcut(given.get("shortcut", ""), given.get("text", ""))
+        except (TemplateError, ValueError) as error:
+            raise ValidationError(str(error)) from error
+        return given
+
+
+@admin.register(QuickReply)
+class QuickReplyAdmin(admin.ModelAdmin):
+    form = QuickReplyForm
+    list_display = ("shortcut", "text")
+    ordering = ("shortcut",)
 
 
 @admin.register(Account)

@@ -163,13 +163,12 @@ def _apply_or_park(due: Sequence[Event], now: float) -> None:
 
 def _apply(due: Sequence[Event], now: float) -> None:
     read = [(event, item) for event in due for item in _read(event, now)]
-    with engine.write():
-        for event in reports.apply([(event, item) for event, item in read if isinstance(item, DeliveryReport)]):
-            _keep_for_later(event, now, "no message with this reference or provider_id")
-    for part in engine.chunks([(event, item) for event, item in read if isinstance(item, InboundText)], 10):
+    if told := [(event, item) for event, item in read if isinstance(item, DeliveryReport)]:
         with engine.write():
-            for event, item in part:
-                inbox.receive(event, item)
+            for event in reports.apply(told):
+                _keep_for_later(event, now, "no message with this reference or provider_id")
+    for part in engine.chunks([(event, item) for event, item in read if isinstance(item, InboundText)], APPLY_MOST):
+        inbox.receive(part)
     with engine.write():
         engine.many(
             f"UPDATE {Event._meta.db_table} SET next_try_at = %s, tries = %s, outcome = %s WHERE id = %s",

@@ -303,3 +303,120 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account} {self.received_at:%H:%M:%S}"
+
+
+# --- the inbox ------------------------------------------------------------------------------------------------
+
+
+class Conversation(models.Model):
+    """What a person and one of our numbers say to each other. People are named as they sign in: without a users' table
+    there are conversations too.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "open"
+        ASSIGNED = "assigned"
+        SNOOZED = "snoozed"
+        CLOSED = "closed"
+
+    number = models.CharField(max_length=21)  # theirs, as it came: a short code or a name too
+    ours = models.CharField(max_length=21)  # what they wrote to; it is kept when it is no sender of ours
+    contact = models.ForeignKey(Contact, null=True, on_delete=models.SET_NULL, related_name="conversations")
+    sender = models.ForeignKey(
+        Sender, null=True, on_delete=models.PROTECT, related_name="conversations", db_index=False
+    )
+    campaign = models.ForeignKey(  # the last one that they answered
+        Campaign, null=True, on_delete=models.SET_NULL, related_name="conversations"
+    )
+    state = models.CharField(max_length=8, choices=State.choices, default=State.CLOSED)
+    assignee = models.CharField(max_length=254, blank=True, help_text="who has taken it up; empty means nobody")
+    unread = models.PositiveIntegerField(default=0)
+    waiting_since = models.DateTimeField(null=True)  # the first text that nobody has answered
+    snoozed_until = models.DateTimeField(null=True)
+    opened_at = models.DateTimeField(null=True)  # of this opening, or of the last one when it is closed
+    closed_at = models.DateTimeField(null=True)  # the last time
+    last_at = models.DateTimeField()  # of the last text, theirs or our reply
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["number", "ours"], name="one_conversation")]
+        indexes = [
+            models.Index(fields=["state", "waiting_since"], name="backlog"),
+            models.Index(fields=["assignee", "state"], name="conversations_of"),
+            models.Index(fields=["last_at"], name="last_heard"),
+        ]
+
+    def __str__(self) -> str:
+        return f"conversation {self.pk}"
+
+
+class Reply(models.Model):
+    """What is known of an inbound text beside its words: which message it answers, and how long that took."""
+
+    message = models.OneToOneField(TextMessage, on_delete=models.CASCADE, related_name="reply")
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="replies")
+    campaign = models.ForeignKey(
+        Campaign, null=True, on_delete=models.SET_NULL, related_name="replies", db_index=False
+    )  # its index is the one below
+    answers = models.ForeignKey(TextMessage, null=True, on_delete=models.SET_NULL, related_name="answered_by")
+    delay_seconds = models.FloatField(null=True)  # from the submit of what it answers
+    received_at = models.DateTimeField()
+    needs_answer = models.BooleanField(default=True)  # False: an opt-out, a START, a call for help
+    opens = models.BooleanField(default=False)  # the conversation was closed until this text
+
+    class Meta:
+        indexes = [models.Index(fields=["campaign", "received_at"], name="campaign_replies")]
+
+    def __str__(self) -> str:
+        return f"reply {self.pk}"
+
+
+class TeamReply(models.Model):
+    """A message that somebody of the team wrote in a conversation, and who that was."""
+
+    message = models.OneToOneField(TextMessage, on_delete=models.CASCADE, related_name="team_reply")
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="team_replies")
+    author = models.CharField(max_length=254, blank=True)
+    at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return f"team reply {self.pk}"
+
+
+class Spell(models.Model):
+    """A conversation was open, assigned or snoozed from here to there: the backlog of any moment, on record."""
+
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="spells")
+    opened_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True)
+    closed_by = models.CharField(max_length=254, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["closed_at", "opened_at"], name="backlog_then"),
+            models.Index(fields=["opened_at"], name="openings"),
+        ]
+
+    def __str__(self) -> str:
+        return f"spell {self.pk}"
+
+
+class Note(models.Model):
+    """What the team tells itself in a conversation; it is never sent."""
+
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="notes")
+    author = models.CharField(max_length=254, blank=True)
+    text = models.TextField()
+    at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return f"note {self.pk}"
+
+
+class QuickReply(models.Model):
+    """A text for what is asked often: `/hours` in a reply stands for it. Fields are written as in a campaign."""
+
+    shortcut = models.CharField(max_length=40, unique=True)  # without the slash, in small letters
+    text = models.TextField()
+
+    def __str__(self) -> str:
+        return self.shortcut

@@ -1,8 +1,9 @@
-"""Who is told that a message has changed? Receivers of four signals, after the commit, batch by batch.
+"""Who is told that a message has changed? Receivers of six signals, after the commit, batch by batch.
 
 `message_sent`, `delivery_updated` and `message_received` send one `MessageEvent` as `event`; and Django's own
-`post_save` is sent for `TextMessage`, although most rows are written by statements that Django does not see. Without
-receivers all of this costs no query. A process that dies between a commit and its signals sends none: what must not
+`post_save` is sent for `TextMessage`, although most rows are written by statements that Django does not see.
+`conversation_opened` and `conversation_closed` send one `ConversationEvent`. Without receivers all of this costs no
+query. A process that dies between a commit and its signals sends none: what must not
 be missed is read from the rows.
 """
 
@@ -23,7 +24,7 @@ from django.utils import timezone
 from paceline.sms.status import UNFINISHED, Status
 
 from . import engine
-from .models import TextMessage
+from .models import Conversation, TextMessage
 
 message_sent = Signal()
 """The provider has answered that it takes a message."""
@@ -33,6 +34,12 @@ delivery_updated = Signal()
 
 message_received = Signal()
 """Somebody has sent us a text."""
+
+conversation_opened = Signal()
+"""Somebody waits for the team: a text has opened a conversation, or a person has reopened it."""
+
+conversation_closed = Signal()
+"""The team is done with a conversation."""
 
 _OURS = (message_sent, delivery_updated, message_received)
 
@@ -50,6 +57,19 @@ class MessageEvent:
     code: str
     reason: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationEvent:
+    """A conversation that was opened or closed; the row is read after the commit.
+
+    `message` is the text that has opened it, `by` the person who has reopened or closed it; else None and empty.
+    """
+
+    conversation: Conversation
+    at: datetime
+    by: str
+    message: TextMessage | None
 
 
 def is_heard() -> bool:
@@ -97,10 +117,11 @@ def inserted(among: QuerySet[TextMessage]) -> Iterator[None]:
     ids = among.values_list("pk", flat=True)
     known = set(ids)
     yield
-    _created(set(ids.all()) - known)
+    created(set(ids.all()) - known)
 
 
-def _created(ids: Iterable[int]) -> None:
+def created(ids: Iterable[int]) -> None:
+    """Tells of rows that have been inserted past Django; for inside the transaction that did."""
     if is_heard() and (new := [(row, None) for row in _read(ids).values()]):
         at = timezone.now()
         engine.after_commit(lambda: _tell(new, at))
@@ -109,7 +130,7 @@ def _created(ids: Iterable[int]) -> None:
 def insert(message: TextMessage) -> TextMessage:
     """Inserts one message, told of after the commit instead of within the transaction."""
     TextMessage.objects.bulk_create([message])
-    _created([message.pk])
+    created([message.pk])
     return message
 
 
@@ -135,3 +156,21 @@ def _tell_one(message: TextMessage, row: Any, before: Any, at: datetime) -> None
     else:
         signal = delivery_updated
     signal.send_robust(TextMessage, event=MessageEvent(message, status, previous, row.code, row.reason, at))
+
+
+def tell_conversations(signal: Signal, changes: Sequence[tuple[int, datetime, str, int | None]]) -> None:
+    """Tells of (conversation's id, moment, by whom, the text's id), once what is being written is committed."""
+    if changes and signal.has_listeners(Conversation):
+        engine.after_commit(lambda: _tell_conversations(signal, changes))
+
+
+def _tell_conversations(signal: Signal, changes: Sequence[tuple[int, datetime, str, int | None]]) -> None:
+    for part in engine.chunks(changes):
+        conversations = Conversation.objects.select_related("contact", "sender", "campaign").in_bulk(
+            [c for c, *_ in part]
+        )
+        messages = TextMessage.objects.in_bulk([message for *_, message in part if message])
+        for pk, at, by, message in part:
+            if pk in conversations:
+                event = ConversationEvent(conversations[pk], at, by, messages.get(message or 0))
+                signal.send_robust(Conversation, event=event)
