@@ -95,7 +95,7 @@ def catch_up(campaign: Campaign) -> None:
 ANSWERS = (  # who, how many minutes ago, what
     ("+12065550101", "Ada", 46, "Running 20 minutes late, can you hold my seat?"),
     ("+12065550102", "Björn", 31, "Is there parking nearby?"),
-    ("+12065550103", "Chloé", 24, "Can I bring my sister? She would love to come 🙂"),
+    ("+12065550103", "Chloé", 24, "Can I bring my sister? She would love to come!"),
     ("+12065550104", "Dmitri", 12, "Thanks, see you at 7"),
     ("+12065550105", "Esra", 9, "Which door is it for wheelchairs?"),
     ("+12065550106", "Femi", 5, "I am at the north door and nobody is here. Which one is open?"),

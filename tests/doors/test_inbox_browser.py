@@ -10,7 +10,7 @@ from paceline.messaging import conversations
 from paceline.messaging.models import Conversation, Sender, TextMessage
 
 from . import stage
-from .test_browser import LIVE_MS, chromium, enter, page, polled, width, window
+from .test_browser import LIVE_MS, chromium, enter, page, width, window
 
 try:
     from playwright.sync_api import expect
@@ -40,6 +40,22 @@ def address(conversation: Conversation) -> str:
 
 def writes(text: str, number: str = PARKING) -> Conversation:
     return stage.says(Sender.objects.get(), number, text)
+
+
+def polled(page, times: int = 1) -> None:
+    """Waits until at least that many polls of the live part have been swapped in."""
+    page.evaluate(
+        """(times) => {
+            const { dataset } = document.documentElement;
+            let swaps = 0;
+            delete dataset.polled;
+            document.addEventListener("htmx:after:swap", (event) => {
+                if (event.target.id === "live" && ++swaps >= times) dataset.polled = "yes";
+            });
+        }""",
+        times,
+    )
+    expect(page.locator("html[data-polled]")).to_have_count(1, timeout=LIVE_MS * times)
 
 
 def test_a_reply_appears_while_somebody_types(parking, page):
@@ -175,7 +191,7 @@ def test_the_pictures_of_the_inbox(parking, window, root, tmp_path):
     page.screenshot(path=folder / "inbox.png")
     conversations.note(parking, "Asked the caretaker: 12 places are free", "marta")
     page.goto(address(parking))
-    page.locator("#text").press_sequentially("/parking. See you at 7!")
+    page.locator("#text").press_sequentially("/parking See you at 7!")
     expect(page.locator("#count")).to_contain_text("1 segment")
 
     page.screenshot(path=folder / "thread.png")

@@ -210,12 +210,13 @@ def thread(conversation: Conversation, person: Any, before: str = "") -> dict[st
 def sides(conversation: Conversation) -> dict[str, Any]:
     """What stands beside the thread and is not polled: quick replies, facts, and the token of the reply form."""
     quick = QuickReply.objects.order_by("shortcut")
-    answers = conversation.replies.filter(campaign__isnull=False).order_by("-pk").first()
+    last = conversation.replies.filter(campaign=conversation.campaign).order_by("-pk").first()
     return {
         "quick": [(each.shortcut, each.text[:SAID] + "…" * (len(each.text) > SAID)) for each in quick],
         "once": new_reference(),
         "fields": sorted((conversation.contact.fields if conversation.contact else {}).items()),
-        "after_seconds": answers.delay_seconds if answers else None,
+        "after_seconds": last.delay_seconds if last else None,
+        "answers": Reply.objects.filter(campaign=conversation.campaign).count() if conversation.campaign else 0,
     }
 
 

@@ -10,6 +10,7 @@
       time.textContent = formats[time.dataset.style].format(new Date(time.dateTime));
     }
   };
+  let read; // the last text that we have said is read: not twice
   const follow = () => {
     localise();
     for (const zone of document.querySelectorAll("[data-zone]")) {
@@ -18,7 +19,10 @@
     const thread = document.querySelector(".live-thread");
     if (!thread) return;
     for (const send of document.querySelectorAll("[data-send]")) send.disabled = "obstacle" in thread.dataset;
-    if (document.visibilityState === "visible") document.getElementById("read")?.requestSubmit();
+    const seen = document.getElementById("read-seen")?.value;
+    if (document.visibilityState !== "visible" || !seen || seen === read) return;
+    read = seen;
+    document.getElementById("read").requestSubmit();
   };
   const stale = (isStale) => {
     document.getElementById("stale").hidden = !isStale;
