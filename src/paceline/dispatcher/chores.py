@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from django.db.models import Q
 
-from paceline.messaging import campaigns, conversations, events, installation, lanes, outbox
+from paceline.messaging import campaigns, conversations, events, installation, lanes, outbox, replies
 from paceline.messaging.clock import Clock
 from paceline.messaging.models import Event, Sender, TextMessage
 from paceline.messaging.reconcile import Reconciler
@@ -14,6 +14,7 @@ from paceline.sms.status import Status
 
 ASK_EVERY_SECONDS = 0.5  # with at most 20 look-ups on their way, so at most 40 a second
 CLOSE_SECONDS = 2.0
+SAMPLE_EVERY_SECONDS = 2.0
 EVERY_SECOND = 1.0
 EVERY_HOUR = 3600.0
 
@@ -53,6 +54,8 @@ class Chores:
             if not self._stopped:
                 campaigns.start_scheduled()
         self._reconcile()
+        if self._is_time("replies", SAMPLE_EVERY_SECONDS):
+            replies.record(now)
         if self._is_time("expire", EVERY_HOUR):
             outbox.expire_reports()
         step.more = events.apply_due(now) >= events.APPLY_MOST

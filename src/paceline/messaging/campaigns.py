@@ -19,7 +19,7 @@ from django.utils import timezone
 from paceline.sms import errors, segments, templates
 from paceline.sms.status import UNFINISHED, Status
 
-from . import caps, engine, lanes, senders, signals, suppressions
+from . import caps, engine, lanes, replies, senders, signals, suppressions
 from .models import Account, Campaign, Contact, ContactList, Intake, Membership, Sender, TextMessage
 
 State = Campaign.State
@@ -50,10 +50,12 @@ def create(
     mps: float | None = None,
     unit: str = Campaign.Unit.MESSAGE,
     spend_cap: Decimal | None = None,
+    reply_pace: replies.ReplyPace | None = None,
 ) -> Campaign:
     """A draft for a list, for E.164 `numbers`, or both. Raises `CampaignError` or `TemplateError`; then none is.
 
-    `mps` is a limit of its own, in units per second, over all senders; `spend_cap` what all of it may cost.
+    `mps` is a limit of its own, in units per second, over all senders; `spend_cap` what all of it may cost;
+    `reply_pace` what the team can answer, and it is released no faster than that.
     """
     if not text.strip():
         raise CampaignError("The text is empty; write something to send")
@@ -69,6 +71,7 @@ def create(
             raise CampaignError(f"{word} has no time zone; give an aware datetime such as 2026-12-01T09:00+00:00")
     _check_pace(batch_size, delay_period)
     _check_limits(mps, spend_cap)
+    _check_reply_pace(reply_pace)
     unique = [*dict.fromkeys(numbers)]
     with engine.write():
         campaign = Campaign.objects.create(
@@ -83,6 +86,7 @@ def create(
             mps=mps,
             unit=unit,
             spend_cap=spend_cap,
+            **(reply_pace or replies.NONE).columns(),
         )
         Intake.objects.bulk_create(
             Intake(campaign=campaign, numbers=[*part]) for part in engine.chunks(unique, NUMBERS_PER_INTAKE)
@@ -102,6 +106,13 @@ def _check_limits(mps: float | None, spend_cap: Decimal | None) -> None:
         raise CampaignError("A campaign's limit is 0.001 to 10000 units per second, or none")
     if spend_cap is not None and not Account.objects.filter(price_per_segment__gt=0).exists():
         raise CampaignError("A spend cap counts nothing before PRICE_PER_SEGMENT stands in the settings of an account")
+
+
+def _check_reply_pace(pace: replies.ReplyPace | None) -> None:
+    try:
+        (pace or replies.NONE).check()
+    except ValueError as error:
+        raise CampaignError(str(error)) from error
 
 
 # --- control --------------------------------------------------------------------------------------------------
@@ -193,6 +204,17 @@ def set_pace(campaign: Campaign, *, batch_size: int | None, delay_period: float)
     return campaign
 
 
+def set_reply_pace(campaign: Campaign, pace: replies.ReplyPace | None) -> Campaign:
+    """Changes what the team can answer while it runs, from the next tranche on; with None it waits for no replies."""
+    _check_reply_pace(pace)
+    still = Campaign.objects.filter(pk=campaign.pk).exclude(state__in=[State.FINISHED, State.CANCELLED])
+    if not still.update(**(pace or replies.NONE).columns()):
+        _explain(campaign, "given another pace", "draft, scheduled, running or paused")
+    replies.ask_again(campaign)
+    campaign.refresh_from_db()
+    return campaign
+
+
 def set_limits(
     campaign: Campaign, *, mps: float | None, unit: str | None = None, spend_cap: Decimal | None
 ) -> Campaign:
@@ -244,7 +266,7 @@ def is_due(campaign: Campaign, now: float) -> bool:
         return False
     mine = TextMessage.objects.filter(campaign=campaign)
     if mine.filter(status=Status.HELD).exists():
-        return _tranche_is_due(campaign, now)
+        return _tranche_is_due(campaign, now) and replies.has_room(campaign, now)
     return not mine.filter(status__in=UNFINISHED).exists()  # its end is to be found
 
 
@@ -360,17 +382,21 @@ def release(campaign: Campaign, now: float) -> int:
     """The valve: renders and queues the next part of a tranche, if one is due at `now`. Answers how many.
 
     A tranche of `batch_size` begins when the one before has left the outbox and `delay_period` seconds have
-    passed since its last submit. Suppressed recipients are passed by and fill no place in it.
+    passed since its last submit. Suppressed recipients are passed by and fill no place in it. Of a reply-aware
+    campaign, no more are released than bring the team replies that it can answer.
     """
     mine = TextMessage.objects.filter(campaign=campaign)
     if not mine.filter(status=Status.HELD).exists() or not _tranche_is_due(campaign, now):
         return 0
+    if not replies.has_room(campaign, now):
+        return 0
     with engine.write():
+        replies.lock(campaign)
         campaign.refresh_from_db(from_queryset=engine.locked(Campaign.objects.all()))
         if campaign.state != State.RUNNING or not _tranche_is_due(campaign, now):
             return 0
         left = campaign.tranche_left or campaign.batch_size or CHUNK
-        room = min(CHUNK, left)
+        room = min(CHUNK, left, replies.room(campaign, now))
         held = list(mine.filter(status=Status.HELD).order_by("pk").values_list("pk", "to", "fields")[:room])
         suppressed = suppressions.among(number for _, number, _ in held)
         queued, ended = [], []

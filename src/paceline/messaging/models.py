@@ -158,6 +158,19 @@ class Campaign(Limit):
         max_digits=12, decimal_places=4, null=True, blank=True, help_text="cost of the campaign; empty means no cap"
     )
     spent = models.DecimalField(max_digits=14, decimal_places=6, default=0, editable=False)
+    reply_line = models.PositiveIntegerField(
+        null=True, blank=True, help_text="conversations open at most; empty: no line, or what the rate below allows"
+    )
+    replies_per_hour = models.FloatField(
+        null=True, blank=True, help_text="conversations that one of the team closes in an hour; empty: it is learned"
+    )
+    team_size = models.PositiveSmallIntegerField(default=1, db_default=1, help_text="how many of them answer at a time")
+    office_hours = models.CharField(
+        max_length=120, blank=True, help_text="when they do: Mon-Fri 9-17 Europe/Madrid; empty means always"
+    )
+    reply_rate_guess = models.FloatField(
+        null=True, blank=True, help_text="share of texts that may be answered, 0.12; it is learned from the replies"
+    )
     fanned_out = models.BooleanField(default=False, editable=False)  # every recipient has its row
     fan_out_after = models.BigIntegerField(default=0, editable=False)  # the last membership that has its row
     fan_out_until = models.BigIntegerField(default=0, editable=False)  # the last one at the launch: the list is frozen
@@ -420,3 +433,22 @@ class QuickReply(models.Model):
 
     def __str__(self) -> str:
         return self.shortcut
+
+
+# --- the pace that listens --------------------------------------------------------------------------------------
+
+
+class BacklogSample(models.Model):
+    """What a reply-aware campaign had released at a moment, and how full the team's hands were: its curve."""
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="backlog_samples", db_index=False)
+    at = models.DateTimeField()
+    released = models.PositiveIntegerField()
+    backlog = models.PositiveIntegerField()
+    line = models.PositiveIntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["campaign", "at"], name="campaign_curve")]
+
+    def __str__(self) -> str:
+        return f"{self.backlog} of {self.line}"

@@ -13,10 +13,11 @@ from django.db.models.functions import Floor
 from paceline.sms import pacing
 from paceline.sms.status import HANDOVERS, RANK, UNFINISHED, Status
 
-from . import caps, engine, lanes
+from . import caps, engine, lanes, replies
 from .models import Account, Campaign, Sender, TextMessage
 
 RATE_WINDOW_SECONDS = 10.0
+OUTBOX = (Status.QUEUED, Status.LEASED, Status.SUBMITTING)
 STILL_SECONDS = 15.0  # a running campaign that submits nothing for so long needs an explanation
 
 
@@ -157,6 +158,8 @@ def _eta(campaign: Campaign, shares: list[SenderShare], waiting: int, limit: flo
         return None
     if any(share.blocked for share in shares) or (waiting and not shares):
         return None  # who sends what is not known yet, or nobody can
+    if replies.is_aware(campaign) and waiting:
+        return None  # the replies will tell
     by_lane = [share.waiting * pacing.interval(share.limit) for share in shares]
     seconds = max([*by_lane, waiting * pacing.interval(limit)], default=0.0)
     if campaign.batch_size and waiting:
@@ -261,6 +264,8 @@ def brakes(campaign: Campaign, progress: Progress) -> list[str]:
     if opens_at is not None and opens_at > now:
         delay = in_words(campaign.delay_period)
         said.append(f"The next {campaign.batch_size} leave in {in_words(opens_at - now)}: tranches are {delay} apart.")
+    if not said and replies.is_aware(campaign) and not campaign.messages.filter(status__in=OUTBOX).exists():
+        said.append(f"Waiting for the team: {replies.backlog()} of {replies.line(campaign)} conversations open.")
     if said:
         return said
     if campaign.mps and campaign.mps == progress.limit and progress.rate >= 0.8 * campaign.mps:

@@ -42,6 +42,12 @@ BEHAVIOUR = {
 }
 
 
+ANSWERING = {"--replies": "0.15", "--reply-delay": "20"}
+"""What is different about the carrier's people in the scenario of replies."""
+
+LINE, PER_HOUR = 12, 900.0
+
+
 @dataclass(frozen=True, slots=True)
 class Demo:
     """What to run, and where."""
@@ -52,6 +58,7 @@ class Demo:
     senders: int = 5
     mps: float = 1.0
     port: int = 8000
+    replies: bool = False  # many answer, and a team of one closes what they open
 
     @property
     def sheet(self) -> Path:
@@ -102,7 +109,7 @@ def _run(demo: Demo, headless: bool, as_json: bool) -> None:
             _invite(demo, campaign, port)
             while True:
                 running.look()
-                time.sleep(0.2)
+                time.sleep(_answer_one(campaign) if demo.replies else 0.2)
         except (PacelineError, TimeoutError):
             running.stop()
             raise
@@ -138,15 +145,19 @@ def _the_folder(demo: Demo, fresh: bool) -> Iterator[None]:
 
 def _carrier_flags(demo: Demo, environment: dict[str, str], carrier_port: int, port: int) -> Path:
     """The carrier's flags in a file, mode 600, because its secrets must not stand in the process list."""
-    flags = BEHAVIOUR | {
-        "--port": str(carrier_port),
-        "--ledger": str(demo.folder / LEDGER),
-        "--status-url": f"http://127.0.0.1:{port}/webhooks/default/status",
-        "--inbound-url": f"http://127.0.0.1:{port}/webhooks/default/inbound",
-        "--api-key": environment["VONAGE_API_KEY"],
-        "--api-secret": environment["VONAGE_API_SECRET"],
-        "--signature-secret": environment["VONAGE_SIGNATURE_SECRET"],
-    }
+    flags = (
+        BEHAVIOUR
+        | (ANSWERING if demo.replies else {})
+        | {
+            "--port": str(carrier_port),
+            "--ledger": str(demo.folder / LEDGER),
+            "--status-url": f"http://127.0.0.1:{port}/webhooks/default/status",
+            "--inbound-url": f"http://127.0.0.1:{port}/webhooks/default/inbound",
+            "--api-key": environment["VONAGE_API_KEY"],
+            "--api-secret": environment["VONAGE_API_SECRET"],
+            "--signature-secret": environment["VONAGE_SIGNATURE_SECRET"],
+        }
+    )
     path = demo.folder / "carrier.flags"
     path.touch(mode=0o600)
     path.write_text("".join(f"{name}={value}\n" for name, value in flags.items()))
@@ -155,7 +166,7 @@ def _carrier_flags(demo: Demo, environment: dict[str, str], carrier_port: int, p
 
 def _prepare(demo: Demo) -> tuple[Any, Any]:
     """Senders, contacts and the launched campaign; what is there already stays."""
-    from paceline.messaging import accounts, campaigns, contacts, senders, sheets
+    from paceline.messaging import accounts, campaigns, contacts, replies, senders, sheets
     from paceline.messaging.models import Campaign, Sender
 
     account = accounts.get()
@@ -164,17 +175,29 @@ def _prepare(demo: Demo) -> tuple[Any, Any]:
         senders.add(account, number, mps=demo.mps)
     for sender in Sender.objects.filter(removed_at=None).exclude(number__in=wanted):
         senders.remove(sender)
-    name = f"Demo: {demo.sheet.name}"
+    name = f"{'Replies' if demo.replies else 'Demo'}: {demo.sheet.name}"
+    pace = replies.ReplyPace(line=LINE, per_hour=PER_HOUR) if demo.replies else None
     campaign = Campaign.objects.filter(name=name).first()
     audience = contacts.get_list(name)
     if campaign is None:
         contacts.add(sheets.open_sheet(demo.sheet, region=demo.region), audience)
-        campaign = campaigns.create(name, TEXT, list=audience)
+        campaign = campaigns.create(name, TEXT, list=audience, reply_pace=pace)
     if campaign.state == campaigns.State.DRAFT:
         campaigns.launch(campaign)
     if campaign.state == campaigns.State.PAUSED:
         campaigns.resume(campaign)
     return campaign, sheets.check(demo.sheet, demo.region)
+
+
+def _answer_one(campaign: Any) -> float:
+    """The simulated team closes who waits longest; answers the seconds that the next one takes."""
+    from paceline.messaging import conversations
+
+    first = conversations.waiting().first()
+    if first is None:
+        return 0.2
+    conversations.close(first, "the team")
+    return 3600 / PER_HOUR
 
 
 def _to_the_end(

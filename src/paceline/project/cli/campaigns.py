@@ -20,6 +20,36 @@ LISTED = 100
 LOOKED_AT = 200  # contacts whose texts are counted before a person is asked
 ID = click.argument("campaign_id", metavar="ID")
 DELAY = Amount(0, YEAR)
+PER_HOUR = Amount(0.1, 3600)
+SHARE = Amount(0.0001, 1)
+
+
+def listens(command: Any) -> Any:
+    """The options that say what the team can answer."""
+    for option in reversed(
+        [
+            click.option(
+                "--line", type=Count(), help="At most so many conversations open; the pace follows the replies."
+            ),
+            click.option(
+                "--replies-per-hour", type=PER_HOUR, help="Conversations that one of the team closes an hour."
+            ),
+            click.option("--team-size", type=Count(), help="How many of them answer at a time; default: 1."),
+            click.option("--office-hours", type=Text(120), help="When they do: Mon-Fri 9-17 Europe/Madrid; or always."),
+            click.option("--reply-guess", type=SHARE, help="Share of texts that may be answered, such as 0.12."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def _listening(pace: Any, **asked: Any) -> Any:
+    """The reply pace with what was asked for in place of what was there."""
+    from dataclasses import replace
+
+    if asked.get("hours") == "always":
+        asked["hours"] = ""
+    return replace(pace, **{name: value for name, value in asked.items() if value is not None})
 
 
 class BatchSize(Count):
@@ -50,6 +80,7 @@ def campaign() -> None:
 @click.option("--mps", type=Rate(), help="At most so many a second, or as 20/min, over all senders; default: no limit.")
 @PER
 @click.option("--spend-cap", type=Money(), help="What all of it may cost; default: no cap.")
+@listens
 @click.option("--at", "at", help="Start then: an ISO date with its zone, 2026-12-01T09:00+00:00.")
 @click.option("--launch", "launch_now", is_flag=True, help="Launch it at once.")
 @as_json
@@ -65,13 +96,18 @@ def create(
     mps: float | None,
     per: str | None,
     spend_cap: Any,
+    line: int | None,
+    replies_per_hour: float | None,
+    team_size: int | None,
+    office_hours: str | None,
+    reply_guess: float | None,
     at: str | None,
     launch_now: bool,
     as_json: bool,
 ) -> None:
     """Drafts a campaign; nothing is sent before it is launched."""
     body = _text(text, text_file)
-    from paceline.messaging import campaigns
+    from paceline.messaging import campaigns, replies
     from paceline.messaging.models import ContactList
 
     audience = ContactList.objects.filter(name=list_name.strip()).first()
@@ -91,6 +127,14 @@ def create(
         mps=mps,
         unit=per or "message",
         spend_cap=None if spend_cap == "none" else spend_cap,
+        reply_pace=_listening(
+            replies.NONE,
+            line=line,
+            per_hour=replies_per_hour,
+            team_size=team_size,
+            hours=office_hours,
+            guess=reply_guess,
+        ),
         scheduled_at=_moment(at),
     )
     problems = campaigns.check(made)
@@ -300,6 +344,8 @@ def cancel(campaign_id: str, as_json: bool) -> None:
 @click.option("--mps", type=Rate(none=True), help="At most so many a second, or as 20/min, or none; default: as it is.")
 @PER
 @click.option("--spend-cap", type=Money(), help="What all of it may cost, or none; default: as it is.")
+@listens
+@click.option("--no-line", is_flag=True, help="Its pace follows the replies no more.")
 @as_json
 @installed
 def pace(
@@ -309,17 +355,33 @@ def pace(
     mps: float | str | None,
     per: str | None,
     spend_cap: Any,
+    line: int | None,
+    replies_per_hour: float | None,
+    team_size: int | None,
+    office_hours: str | None,
+    reply_guess: float | None,
+    no_line: bool,
     as_json: bool,
 ) -> None:
     """Changes its tranches and limits while it runs.
 
     Tranches from the next one on, limits at once.
     """
-    from paceline.messaging import campaigns, lanes
+    from paceline.messaging import campaigns, lanes, replies
 
     tranches, limits = (batch_size, delay_period), (mps, per, spend_cap)
-    if not any(value is not None for value in (*tranches, *limits)):
-        fail("Say what to change: --batch-size, --delay-period, --mps, --per, --spend-cap", WRONG_USAGE)
+    team = {
+        "line": line,
+        "per_hour": replies_per_hour,
+        "team_size": team_size,
+        "hours": office_hours,
+        "guess": reply_guess,
+    }
+    if not no_line and not any(value is not None for value in (*tranches, *limits, *team.values())):
+        fail(
+            "Say what to change: --batch-size, --delay-period, --mps, --per, --spend-cap, --line, --replies-per-hour",
+            WRONG_USAGE,
+        )
     found = _get(campaign_id)
     said = []
     if tranches != (None, None):
@@ -341,6 +403,13 @@ def pace(
         )
         cap = "" if found.spend_cap is None else f", and may cost {found.spend_cap:f}"
         said.append(f"Campaign {found.pk} has a limit of its own: {lanes.in_words(found)}{cap}")
+    if no_line or any(value is not None for value in team.values()):
+        found = campaigns.set_reply_pace(found, None if no_line else _listening(replies.pace(found), **team))
+        said.append(
+            f"Campaign {found.pk} keeps the team at {replies.line(found)} open conversations or fewer"
+            if replies.is_aware(found)
+            else f"Campaign {found.pk} does not wait for the team"
+        )
     say(_value(found), as_json, said)
 
 

@@ -46,20 +46,95 @@ WEB_STARTS_SECONDS = 30
     help="Everything the demo writes; the same folder resumes.",
 )
 @click.option("--fresh", is_flag=True, help="Begin again in an empty folder.")
+@click.option(
+    "--scenario",
+    type=click.Choice(["campaign", "replies"]),
+    default="campaign",
+    show_default=True,
+    help="What to show; replies: a campaign that brings in no more replies than a team can answer.",
+)
+@click.option("--seed", default=0, type=click.IntRange(0), help="With --scenario replies --headless: which people.")
+@click.option("--seeds", default=1, type=click.IntRange(1, 10_000), help="And so many from that one on.")
+@click.option(
+    "--reply-guess", type=Amount(0.0001, 1), help="And the first guess of the reply rate; default: the truth."
+)
+@click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="And draw the curves into this file.")
 @click.option("--headless", is_flag=True, help="No browser: run to the end, print a report, stop.")
 @as_json
-def demo(file: Path | None, folder: Path, fresh: bool, headless: bool, as_json: bool, **options: Any) -> None:
+def demo(
+    file: Path | None,
+    folder: Path,
+    fresh: bool,
+    scenario: str,
+    seed: int,
+    seeds: int,
+    reply_guess: float | None,
+    svg: Path | None,
+    headless: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """A whole campaign against a simulated carrier.
 
     Nothing leaves this machine, and no account is needed. Killed or stopped, the same command goes on.
     """
+    if scenario == "replies" and headless:
+        _rehearse(range(seed, seed + seeds), reply_guess, svg, as_json)
+        return
     if file is not None:
         from .contacts import open_sheet
 
         open_sheet(file, options["region"])
-    from paceline.project import demo as scenario
+    from paceline.project import demo as whole
 
-    scenario.run(scenario.Demo(folder=folder.absolute(), file=file, **options), fresh, headless, as_json)
+    asked = whole.Demo(folder=folder.absolute(), file=file, replies=scenario == "replies", **options)
+    whole.run(asked, fresh, headless, as_json)
+
+
+def _rehearse(seeds: range, guess: float | None, svg: Path | None, as_json: bool) -> None:
+    """The scenario on a simulated clock: a line for each seed; at the end the first one's account, and their sum."""
+    import json
+    from dataclasses import replace
+
+    from paceline.project import rehearsal
+
+    scene = rehearsal.Scene()
+    scene = scene if guess is None else replace(scene, guess=guess)
+    told = []
+    for seed in seeds:
+        told.append(rehearsal.verdict(scene, seed))
+        if seeds[1:]:
+            click.echo(json.dumps({"seed": seed} | told[-1]) if as_json else f"seed {seed:>4}: {_in_words(told[-1])}")
+    if svg is not None:
+        svg.parent.mkdir(parents=True, exist_ok=True)
+        svg.write_text(rehearsal.drawing(scene, seeds[0]))
+    summary = told[0] | (
+        {
+            "seeds": len(told),
+            "at_or_under_the_line": sum(one["peak_backlog"] <= one["line"] for one in told),
+            "sooner_than_constant": sum(one["finish_seconds"] < one["best_constant_seconds"] for one in told),
+            "highest_backlog": max(one["peak_backlog"] for one in told),
+        }
+        if seeds[1:]
+        else {}
+    )
+    if as_json:
+        click.echo(json.dumps(summary))
+        return
+    click.echo(_in_words(told[0]))
+    if seeds[1:]:
+        click.echo(
+            f"{summary['at_or_under_the_line']} of {len(told)} stay at or under the line (the highest: "
+            f"{summary['highest_backlog']}), {summary['sooner_than_constant']} end sooner than any constant rate would"
+        )
+
+
+def _in_words(one: dict[str, float]) -> str:
+    return (
+        f"at most {one['peak_backlog']} of {one['line']} conversations open ({one['peak_backlog_without']} without the"
+        f" valve), sent in {one['finish_seconds'] / 60:.0f} min; at the best constant rate, known in hindsight, in"
+        f" {one['best_constant_seconds'] / 60:.0f} min"
+    )
 
 
 @click.command()
