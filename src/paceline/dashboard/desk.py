@@ -15,9 +15,18 @@ from django.db.models import Max, QuerySet
 from django.db.models.functions import Left
 from django.utils import timezone
 
-from paceline.messaging import conversations, progress, suppressions
+from paceline.messaging import conversations, progress, replies, suppressions
 from paceline.messaging.conversations import Entry
-from paceline.messaging.models import Contact, Conversation, QuickReply, Reply, Suppression, TeamReply, TextMessage
+from paceline.messaging.models import (
+    Campaign,
+    Contact,
+    Conversation,
+    QuickReply,
+    Reply,
+    Suppression,
+    TeamReply,
+    TextMessage,
+)
 from paceline.sms import segments
 from paceline.sms.messages import new_reference
 from paceline.sms.status import Status
@@ -121,7 +130,8 @@ def inbox(found: Sequence[Conversation], show: str, person: Any) -> dict[str, An
 
 def reply_line() -> int | None:
     """The lowest line that a running campaign states for the backlog; None when none does."""
-    return None
+    running = Campaign.objects.filter(state=Campaign.State.RUNNING)
+    return min((replies.line(each) for each in running if replies.is_aware(each)), default=None)
 
 
 def waits(since: datetime | None) -> str:
