@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from paceline.messaging import conversations
-from paceline.messaging.models import Conversation, Sender, TextMessage
+from paceline.messaging.models import BacklogSample, Campaign, Conversation, Sender, TextMessage
 
 from . import stage
 from .test_browser import LIVE_MS, chromium, enter, page, width, window
@@ -197,3 +200,32 @@ def test_the_pictures_of_the_inbox(parking, window, root, tmp_path):
     page.screenshot(path=folder / "thread.png")
 
     assert (folder / "thread.png").stat().st_size > 50_000
+
+
+def test_the_picture_of_a_campaign_that_listens(campaign_that_listens, window, root, tmp_path):
+    folder = root / "docs/images" if "PACELINE_SCREENSHOTS" in os.environ else tmp_path
+    page = window(1280, 900, device_scale_factor=1.5, color_scheme="light")
+    enter(page)
+    page.goto(f"/campaigns/{campaign_that_listens.pk}/")
+    expect(page.locator("#listening .chart-curve")).to_be_visible()
+
+    page.locator("#listening").screenshot(path=folder / "listening.png")
+
+    assert (folder / "listening.png").stat().st_size > 20_000
+
+
+@pytest.fixture
+def campaign_that_listens(answered) -> Campaign:
+    """An hour of a campaign whose line is 60: it releases, the replies come, the team works them off."""
+    campaign = Campaign.objects.create(name="Breakfast", text="Hi", state="running", reply_line=60, fanned_out=True)
+    begin = timezone.now() - timedelta(hours=1)
+    Campaign.objects.filter(pk=campaign.pk).update(started_at=begin)
+    rows, released = [], 0
+    for i in range(360):
+        backlog = min(60, round(57 * (1 - math.exp(-i / 40)) + 3 * math.sin(i / 9)))
+        released += 400 if i == 0 else 12 if i % 3 == 0 and backlog < 58 else 0
+        rows.append(BacklogSample(at=begin + timedelta(seconds=10 * i), released=released, backlog=max(backlog, 0)))
+    for row in rows:
+        row.campaign, row.line = campaign, 60
+    BacklogSample.objects.bulk_create(rows)
+    return campaign

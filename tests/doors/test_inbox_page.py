@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from paceline.dashboard import charts, desk, links
@@ -293,12 +293,12 @@ def test_what_people_write_is_shown_and_never_run(browser, answered):
         Conversation.objects.filter(pk=first.pk).update(assignee=said[:254], state="assigned")
         conversations.QuickReply.objects.update_or_create(shortcut="said", defaults={"text": said})
         pages = [browser.get(url) for url in ("/inbox/", address(first), address(stopped))]
-        pages.append(browser.post(address(first, "reply"), {"text": f"/{said}"}))
+        pages.append(browser.post(address(first, "reply"), {"text": said, "quick": "doors"}))
         pages.append(browser.post(address(first, "count"), {"text": f" {said}"}))
         return set.union(*(Markup(page.content.decode()).kinds for page in pages))
 
     harmless = markup("Harmless, with {{ a_field|default('x') }} and `code`") | markup("/said once") | markup("Plain")
-    for payload in PAYLOADS:
+    for payload in [*PAYLOADS, "</textarea><script>alert(1)</script>"]:
         assert markup(payload) <= harmless, payload
 
 
@@ -585,6 +585,7 @@ def _samples(backlogs: list[int]) -> list[BacklogSample]:
 
 
 @given(st.lists(st.integers(0, 500), min_size=2, max_size=3000))
+@example([*[0] * 1000, 500, *[0] * 1000])
 def test_a_thinned_curve_keeps_its_peak_its_order_and_its_end(backlogs):
     samples = _samples(backlogs)
     shown = charts.thinned(samples)
