@@ -107,6 +107,22 @@ def test_the_list_follows_and_what_is_ticked_stays_ticked(answered, page):
     assert Conversation.objects.get(pk=answered[0].pk).state == "closed"
 
 
+def test_the_first_to_write_can_be_ticked(page):
+    """The list was empty when it was opened."""
+    page.goto("/inbox/")
+    expect(page.locator("#bulk")).to_be_hidden()
+
+    conversation = stage.answered_night()[0]
+    page.locator(f"#tick-{conversation.pk}").check(timeout=LIVE_MS)
+    page.locator("#bulk-optout-ask").click()
+    polled(page)
+    page.locator("#bulk-optout-yes").click()
+
+    expect(page.locator(".notice[role=status]")).to_contain_text("1 person is marked as opted out")
+    conversation.refresh_from_db()
+    assert conversation.state == "closed"
+
+
 def test_the_counter_counts_what_would_be_sent(parking, page):
     """A quick reply is spelled out beside the box; one that there is not is said so."""
     page.goto(address(parking))
@@ -190,6 +206,7 @@ def test_the_pictures_of_the_inbox(parking, window, root, tmp_path):
     folder = root / "docs/images" if "PACELINE_SCREENSHOTS" in os.environ else tmp_path
     page = window(1280, 900, device_scale_factor=1.5, color_scheme="light")
     enter(page)
+    Campaign.objects.create(name="Breakfast", text="Hi", state="running", reply_line=12)
     page.goto("/inbox/")
     page.screenshot(path=folder / "inbox.png")
     conversations.note(parking, "Asked the caretaker: 12 places are free", "marta")

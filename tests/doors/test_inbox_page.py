@@ -516,6 +516,17 @@ def test_those_that_are_ticked_are_closed(browser, answered):
     assert Suppression.objects.count() == 1
 
 
+def test_what_was_ticked_and_has_written_again_stays_open(browser, answered):
+    """A row stands for what it showed when the button was pressed."""
+    ticks = re.findall(r'name="chosen" value="([^"]+)"', browser.get("/inbox/").content.decode())
+    stage.says(Sender.objects.get(), ADA, "And my sister?")
+
+    html = browser.post(reverse("inbox-bulk"), {"chosen": ticks, "do": "close"}, follow=True).content.decode()
+
+    assert "6 conversations closed. 1 stays open: they have written again." in html
+    assert (of(ADA).state, of(ADA).unread) == ("open", 2)
+
+
 def test_those_that_are_ticked_are_opted_out(browser, answered):
     """With who did it as evidence; a short code is nobody to suppress."""
     code = stage.says(Sender.objects.get(), "12345", "Your code")

@@ -72,6 +72,7 @@ class Row:
     waits: str  # how long, in words; empty when the last word is ours
     snippet: str
     ours: bool  # the snippet is our text
+    seen: int  # the last inbound message that the row stands for
     opted_out: bool
 
 
@@ -161,31 +162,44 @@ def _rows(found: Sequence[Conversation]) -> list[Row]:
     stopped = suppressions.among({each.number for each in found})
     rows = []
     for each in found:
-        snippet, ours = said.get(each.pk, ("", False))
+        words = said.get(each.pk, Words())
         rows.append(
             Row(
                 each,
                 name(each.contact),
                 badge(each),
                 waits(each.waiting_since),
-                snippet,
-                ours,
+                words.snippet,
+                words.ours > words.theirs,
+                words.theirs,
                 each.number in stopped,
             )
         )
     return rows
 
 
-def _last_words(found: Sequence[Conversation]) -> dict[int, tuple[str, bool]]:
-    """{conversation: (how its last text begins, whether it is ours)}, in three queries for a page."""
-    last: dict[int, tuple[int, bool]] = {}
-    for said, ours in ((Reply, False), (TeamReply, True)):
-        of = said.objects.filter(conversation__in=[each.pk for each in found]).order_by()
-        for pk, message in of.values_list("conversation").annotate(last=Max("message")):
-            last[pk] = max(last.get(pk, (0, False)), (message, ours))
-    messages = TextMessage.objects.filter(pk__in=[message for message, _ in last.values()])
+@dataclass(slots=True)
+class Words:
+    """The last message of each side, by its id, and how the later one begins."""
+
+    theirs: int = 0
+    ours: int = 0
+    snippet: str = ""
+
+
+def _last_words(found: Sequence[Conversation]) -> dict[int, Words]:
+    """{conversation: its last words}, in three queries for a page."""
+    ids = [each.pk for each in found]
+    last = {pk: Words() for pk in ids}
+    for said, side in ((Reply, "theirs"), (TeamReply, "ours")):
+        of = said.objects.filter(conversation__in=ids).order_by().values_list("conversation")
+        for pk, message in of.annotate(last=Max("message")):
+            setattr(last[pk], side, message)
+    messages = TextMessage.objects.filter(pk__in=[max(words.theirs, words.ours) for words in last.values()])
     texts = dict(messages.annotate(start=Left("text", SNIPPET)).values_list("pk", "start"))
-    return {pk: (texts.get(message, ""), ours) for pk, (message, ours) in last.items()}
+    for words in last.values():
+        words.snippet = texts.get(max(words.theirs, words.ours), "")
+    return last
 
 
 # --- a thread -------------------------------------------------------------------------------------------------

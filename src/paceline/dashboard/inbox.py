@@ -30,6 +30,7 @@ from .views import PER_PAGE, View, personal
 BULK_MOST = 200
 _REFERENCE = re.compile(r"[0-9a-f]{32}")
 _ID = re.compile(r"[0-9]{1,18}")
+_TICK = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
 
 
 # --- pages ----------------------------------------------------------------------------------------------------
@@ -165,20 +166,28 @@ def read(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @personal
 def bulk(request: HttpRequest) -> HttpResponse:
-    """Closes what was ticked, or forbids texting those people and closes."""
-    ids = [int(each) for each in request.POST.getlist("chosen")[:BULK_MOST] if _ID.fullmatch(each)]
-    ids = list(Conversation.objects.filter(pk__in=ids).values_list("pk", flat=True))
-    if not ids:
+    """Closes what was ticked, but for who has written since; or forbids texting those people, and closes."""
+    chosen = _chosen(request)
+    if not chosen:
         messages.error(request, "Nothing was ticked. Tick the conversations first.")
     elif request.POST.get("do") == "optout":
-        stopped = _opt_out(ids, conversations.name_of(request.user))
-        conversations.close_all(ids, request.user)
+        stopped = _opt_out([each.pk for each, _ in chosen], conversations.name_of(request.user))
+        conversations.close_all([each.pk for each, _ in chosen], request.user)
         messages.success(request, f"{_people(stopped)} marked as opted out: nobody texts them any more.")
     elif request.POST.get("do") == "close":
-        closed = conversations.close_all(ids, request.user)
-        messages.success(request, f"{closed} {'conversation' if closed == 1 else 'conversations'} closed.")
+        closed = sum(conversations.close(each, request.user, seen=seen) for each, seen in chosen)
+        stays = sum(each.state != conversations.State.CLOSED for each, _ in chosen)
+        also = f" {stays} {'stays' if stays == 1 else 'stay'} open: they have written again." if stays else ""
+        messages.success(request, f"{closed} {'conversation' if closed == 1 else 'conversations'} closed.{also}")
     show = _shown(request.POST.get("show"))
     return redirect(f"{reverse('inbox')}?{urlencode({'show': show})}" if show != "waiting" else "inbox")
+
+
+def _chosen(request: HttpRequest) -> list[tuple[Conversation, int | None]]:
+    """The ticked conversations, each with the last message that its row stood for."""
+    asked = [_TICK.fullmatch(each) for each in request.POST.getlist("chosen")[:BULK_MOST]]
+    seen = {int(tick[1]): int(tick[2]) if tick[2] else None for tick in asked if tick}
+    return [(each, seen[each.pk]) for each in Conversation.objects.filter(pk__in=seen).order_by("pk")]
 
 
 def _opt_out(ids: list[int], by: str) -> int:
