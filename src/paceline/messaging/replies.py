@@ -46,8 +46,8 @@ class ReplyPace:
     """What the team handles: at most `line` conversations open, or `per_hour` closed by each of `team_size` people.
 
     With only a rate, the line is what they close in 20 minutes; with only a line, the rate is learned. `hours` are
-    those of the office, such as "Mon-Fri 9-17 Europe/Madrid"; empty is always. `guess` is the share of texts that may be
-    answered.
+    those of the office, such as "Mon-Fri 9-17 Europe/Madrid"; empty is always. `guess` is the share of texts that may
+    be answered.
     """
 
     line: int | None = None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, LEFT, RIGHT, TOP, GAP, FOOT = 880, 58, 132, 74, 54, 46
+WIDTH, LEFT, RIGHT, TOP, GAP, FOOT = 880, 58, 92, 74, 54, 58
 
 STYLE = """
 svg { --ground: #ffffff; --ink: #1f2328; --quiet: #59636e; --grid: #e4e8ec; --valve: #1f6feb; --none: #bc4c00;
@@ -30,13 +30,13 @@ text { font: 12px system-ui, sans-serif; fill: var(--quiet); }
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """`points` are (seconds, value); `name` stands at the end of it, `kind` is valve, none or steady."""
+    """`points` are (seconds, value); `name` stands at `named_at`, `kind` is valve, none or steady."""
 
     name: str
     kind: str
     points: Sequence[tuple[float, float]]
+    named_at: tuple[float, float]
     area: bool = False
-    named_at: int = -1  # which point the name stands beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +98,8 @@ def _panel(panel: Panel, top: float, seconds: float) -> list[str]:
             f'<text class="of-line" x="{LEFT + inner + 8}" y="{y(panel.line) + 4}">the line, {panel.line:g}</text>'
         )
     for curve in panel.curves:
-        at, value = curve.points[curve.named_at]
-        parts.append(f'<text class="of-{curve.kind}" x="{x(at) + 8}" y="{y(value) + 4}">{escape(curve.name)}</text>')
+        at, value = curve.named_at
+        parts.append(f'<text class="of-{curve.kind}" x="{x(at)}" y="{y(value)}">{escape(curve.name)}</text>')
     return parts
 
 

@@ -282,6 +282,7 @@ def _invite(demo: Demo, campaign: Any, port: int) -> None:
     from .cli.processes import make_login_link
 
     link = make_login_link("demo", f"http://127.0.0.1:{port}")
+    campaign.refresh_from_db()
     click.echo(
         f"\n  Paceline is running: {progress.of(campaign).total} recipients,"
         f" {demo.senders} senders, {demo.mps:g} messages a second each, a simulated carrier.\n\n"

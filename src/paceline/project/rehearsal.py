@@ -244,44 +244,26 @@ def drawing(scene: Scene, seed: int) -> str:
     run, without = with_valve(scene, seed), at_constant_rate(scene, answers, scene.contacts / scene.mps)
     best = best_constant(scene, answers)
     end = max(run.finish, best) + 45 * MINUTE
-    peak = max(range(len(without.curve)), key=lambda i: without.curve[i][2])
+    peak = max(without.curve, key=lambda point: point[2])[0]
     steady = [(0.0, 0.0), (best, float(scene.contacts))]
+    at_once = curves.Curve(f"{without.peak} open", "none", _thin(without, 2), (peak, without.peak * 1.08), True)
+    valve = curves.Curve(f"{run.peak} at most", "valve", _thin(run, 2), (0.4 * end, 0.3 * scene.line), True)
+    released = [
+        curves.Curve(
+            f"the best constant rate, {best / MINUTE:.0f} min", "steady", steady, (0.5 * end, 0.4 * scene.contacts)
+        ),
+        curves.Curve(
+            f"the valve, {run.finish / MINUTE:.0f} min", "valve", _thin(run, 1), (0.2 * end, 0.62 * scene.contacts)
+        ),
+    ]
     return curves.draw(
         f"{scene.contacts:,} texts to people of whom {scene.reply_rate:.0%} answer, "
         f"a team that closes {scene.closes * MINUTE:g} a minute",
         "On a simulated clock: the valve learns how many answer and how soon, and keeps what is open under the line.",
         [
-            curves.Panel(
-                "Open conversations, everything sent at once",
-                110,
-                without.peak * 1.08,
-                [
-                    curves.Curve(
-                        f"{without.peak} open", "none", _thin(without, 2), True, named_at=peak // _step(without)
-                    )
-                ],
-                scene.line,
-            ),
-            curves.Panel(
-                "Open conversations, with the valve",
-                170,
-                scene.line * 1.15,
-                [
-                    curves.Curve(
-                        f"never over {run.peak}", "valve", _thin(run, 2), True, named_at=len(_thin(run, 2)) // 2
-                    )
-                ],
-                scene.line,
-            ),
-            curves.Panel(
-                "Texts released",
-                150,
-                scene.contacts * 1.05,
-                [
-                    curves.Curve(f"best constant rate, {best / MINUTE:.0f} min", "steady", steady),
-                    curves.Curve(f"the valve, {run.finish / MINUTE:.0f} min", "valve", _thin(run, 1)),
-                ],
-            ),
+            curves.Panel("Open conversations, everything sent at once", 110, without.peak * 1.3, [at_once], scene.line),
+            curves.Panel("Open conversations, with the valve", 170, scene.line * 1.15, [valve], scene.line),
+            curves.Panel("Texts released", 150, scene.contacts * 1.05, released),
         ],
         end,
     )
@@ -292,7 +274,8 @@ def _step(run: Run) -> int:
 
 
 def _thin(run: Run, column: int) -> list[tuple[float, float]]:
-    return [(point[0], float(point[column])) for point in run.curve[:: _step(run)]]
+    points = [*run.curve[:: _step(run)], run.curve[-1]]
+    return [(point[0], float(point[column])) for point in points]
 
 
 def keeps(answers: Sequence[Person], step: float, takes: float, line: int) -> bool:

@@ -74,7 +74,7 @@ UNEVENNESS, UNEVENNESS_WEIGHT = 0.5, 8.0
 CLOSING_Z = 0.5
 """How many standard deviations below its mean the closing rate is taken: what a Gamma distribution leaves there."""
 
-Z, LAST_Z = 3.6, 2.4
+Z, LAST_Z = 3.75, 2.4
 """How many standard deviations stay free under the line. The valve is asked again and again and fills each time what
 luck has left, so a bound that holds at one moment with 99.9 % would not hold for hours; the last tranche is one try."""
 
@@ -235,7 +235,8 @@ def room(team: Team, backlog: int, mine: Seen, others: Sequence[Seen] = (), *, l
     now = _room(team, backlog, known, (mine, *others), Z) or _few(team.line - backlog, known, (mine, *others))
     if known[0].replies < ACQUAINTED:
         pending = _flow(known[0], mine, ()).pending
-        now = min(now, max(0, int(((team.line - backlog) / 2 - pending) / known[0].rate)))
+        bearable = (team.line - backlog) * (1 + known[0].replies) / 2
+        now = min(now, max(0, int((bearable - pending) / known[0].rate)))
         return now if left is None else min(now, left)
     if left is None:
         return now
@@ -338,7 +339,7 @@ RISK = 0.001
 
 ACQUAINTED = 4
 """Before so many replies nobody knows how fast these people answer: no more texts may be out than would fill half of
-the room under the line if all their replies came at once."""
+the room under the line if all their replies came at once, and as much more for each reply."""
 
 UNEVENNESS_MOST = 4.0
 
