@@ -1,8 +1,10 @@
 """How fast is it, beside what people would write instead? Both in one run, so that the ratio means something.
 
     ./run bench [NAME…] [--quick] [--json]
+    ./run bench claim --deep
 
 Without a name, all of them. `--quick` is a look; figures for a page come from the whole run, on an idle machine.
+`--deep` is the largest that a bench has, once.
 """
 
 from __future__ import annotations
@@ -14,7 +16,19 @@ from types import ModuleType
 
 from bench import harness
 
-FIRST = ("numbers", "segments", "sheets", "send", "dispatch", "claim", "pacing", "release", "import", "reports")
+FIRST = (
+    "numbers",
+    "segments",
+    "sheets",
+    "send",
+    "dispatch",
+    "claim",
+    "pacing",
+    "release",
+    "import",
+    "reports",
+    "inbound",
+)
 MODULES = {"numbers": "phones", "segments": "texts", "import": "imports"}
 """Where a bench's name is taken by Python itself or would hide what it measures."""
 NOT_A_BENCH = {"__main__", "__init__", "harness", "carrier", "queue", "celery_tasks", "plot"}
@@ -30,7 +44,7 @@ def benches() -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> int:
-    quick, as_json = "--quick" in arguments, "--json" in arguments
+    quick, deep, as_json = "--quick" in arguments, "--deep" in arguments, "--json" in arguments
     known = benches()
     names = [word for word in arguments if not word.startswith("-")] or [*known]
     if unknown := [name for name in names if name not in known]:
@@ -39,7 +53,7 @@ def main(arguments: list[str]) -> int:
     for name in names:
         try:
             bench: ModuleType = importlib.import_module(f"bench.{known[name]}")
-            found = bench.rows(quick)
+            found = bench.deep() if deep and hasattr(bench, "deep") else bench.rows(quick)
         except ImportError as missing:
             sys.stderr.write(f"{missing}: bench {name} compares with what is not installed. Install it with\n")
             sys.stderr.write('  .venv/bin/python -m pip install -e ".[server,postgres,dev,bench]"\n')

@@ -1,5 +1,9 @@
 """What does a claim cost per message, by how many it takes and by how many wait? Flat is what it should be.
 
+    ./run bench claim [--quick | --deep] [--json]
+
+`--deep` is one round of the depths to ten millions, in some minutes and 7 GB; the whole run makes five.
+
 One lane without a limit and one running campaign; each claim is given back outside the timing, so that the queue keeps
 its depth. The dispatcher's own CPU; on PostgreSQL the server's comes on top, and is in the rate.
 """
@@ -22,21 +26,26 @@ QUICK_BATCHES = {500: 2, 10: 10}
 
 
 def rows(quick: bool) -> list[Row]:
+    if quick:
+        return _on_each(QUICK_DEPTHS, QUICK_BATCHES, harness.rounds(quick))
+    return _on_each(DEPTHS, BATCHES, harness.rounds(quick))
+
+
+def deep() -> list[Row]:
+    """Every depth, once."""
+    return _on_each(DEPTHS, BATCHES, 1)
+
+
+def _on_each(depths: Sequence[int], batches: Mapping[int, int], rounds: int) -> list[Row]:
+    """Each database that answers, with depths; {how many a claim takes: how many claims make a sample}; rounds."""
     server = harness.postgres()
     found: list[Row] = []
     with harness.scratch() as folder:
-        found += measured("sqlite", harness.installation(folder), *_scale(quick))
+        found += measured("sqlite", harness.installation(folder), depths, batches, rounds)
     if server:
         with harness.scratch() as folder, harness.postgres_database(server, "claim") as url:
-            found += measured("postgres", harness.installation(folder, url), *_scale(quick))
+            found += measured("postgres", harness.installation(folder, url), depths, batches, rounds)
     return found
-
-
-def _scale(quick: bool) -> tuple[Sequence[int], dict[int, int], int]:
-    """Depths; {how many a claim takes: how many claims make a sample}; rounds."""
-    if quick:
-        return QUICK_DEPTHS, QUICK_BATCHES, harness.rounds(quick)
-    return DEPTHS, BATCHES, harness.rounds(quick)
 
 
 def measured(

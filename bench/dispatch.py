@@ -107,9 +107,9 @@ def _memory(core: int, other: int) -> list[Row]:
 # --- one run of ours ------------------------------------------------------------------------------------------
 
 
-def provider(url: str, mps: float | None = None) -> str:
-    """PACELINE_PROVIDERS for an account on the carrier at `url`."""
-    options = {"api_key": "key", "api_secret": "secret", "base_url": url}
+def provider(url: str, mps: float | None = None, **more: str) -> str:
+    """PACELINE_PROVIDERS for an account on the carrier at `url`; `more` are options of its own."""
+    options = {"api_key": "key", "api_secret": "secret", "base_url": url, **more}
     limit = {} if mps is None else {"MPS": mps}
     return json.dumps({"default": {"BACKEND": "paceline.sms.providers.vonage.Vonage", "OPTIONS": options, **limit}})
 

@@ -6,8 +6,11 @@ python -m bench.queue MESSAGES SENDERS        in the environment of `harness.ins
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
+SLICE = 500_000
 TEXT = "Your table is ready. Reply STOP to opt out. We look forward to seeing you!"
 
 
@@ -41,7 +44,8 @@ def senders(how_many: int, mps: float | None = None) -> list[Any]:
 def fill(of: Any, lanes: list[Any], until: int, begin: int = 1) -> None:
     """Queued messages number `begin` to `until` of a campaign, over the lanes by turn; lanes have ids in a row.
 
-    Their numbers are fictional, with four digits behind them from the 78,001st on: nobody reads them.
+    Their numbers are fictional, with four digits behind them from the 78,001st on: nobody reads them. Ten millions take
+    some minutes and 5 to 7 GB; a transaction holds no more than `SLICE`, so that the log stays short.
     """
     from django.db import connection
 
@@ -68,14 +72,45 @@ def fill(of: Any, lanes: list[Any], until: int, begin: int = 1) -> None:
     quote = connection.ops.quote_name
     values = ", ".join(changed.get(column, f"m.{quote(column)}") for column in columns)
     names = ", ".join(map(quote, columns))
+    copy = f"INSERT INTO {table} ({names}) SELECT {values} FROM {series}, {table} m WHERE m.id = %s"  # noqa: S608 ours
+    bare = _bare(table) if not sqlite and until - begin > SLICE else nullcontext()
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {table} ({names}) SELECT {values} FROM {series}, {table} m WHERE m.id = %s",  # noqa: S608 ours
-            [begin, until, model.pk],
-        )
+        with bare:
+            for start in range(begin, until + 1, SLICE):
+                cursor.execute(copy, [start, min(until, start + SLICE - 1), model.pk])
         model.delete()
         if not sqlite:
             cursor.execute(f"VACUUM ANALYZE {table}")
+
+
+@contextmanager
+def _bare(table: str) -> Iterator[None]:
+    """PostgreSQL's table with nothing but its key inside; what else it has is built anew at the end, in one go each."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
+            " WHERE conrelid = %s::regclass AND contype IN ('f', 'u')",
+            [table],
+        )
+        constraints = cursor.fetchall()
+        for name, _ in constraints:
+            cursor.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"')
+        cursor.execute(
+            "SELECT i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid) FROM pg_index i"
+            " WHERE i.indrelid = %s::regclass AND NOT i.indisprimary",
+            [table],
+        )
+        indexes = cursor.fetchall()
+        for name, _ in indexes:
+            cursor.execute(f"DROP INDEX {name}")
+        yield
+        cursor.execute("SET maintenance_work_mem = '256MB'")
+        for _, definition in indexes:
+            cursor.execute(definition)
+        for name, definition in constraints:
+            cursor.execute(f'ALTER TABLE {table} ADD CONSTRAINT "{name}" {definition}')
 
 
 if __name__ == "__main__":

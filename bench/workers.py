@@ -1,7 +1,14 @@
-"""What does a second Celery worker bring on one account without a limit? The same queue, sent by one and by two.
+"""What does a second Celery worker bring on one account? The same queue, sent by one and by two.
 
 The processes are those of `paceline up --workers`, on PostgreSQL and Redis. They share the machine's cores with both
-and with the carrier: with two cores there is no room for twice as much. `cores` says how many there were.
+and with the carrier: with two cores there is no room for twice as much. `cores` says how many there were. So there are
+three pairs:
+
+    20 ms away        without a limit: what the cores give
+    1,000 ms away     without a limit: what a worker has on the wire at a time is what bounds it, and not the cores
+    at 800 a second   a limit, which two must keep as one does: judged by the wire logs of all, as in `pacing`
+
+`of_one` is how many times as fast two are as one.
 """
 
 from __future__ import annotations
@@ -13,15 +20,21 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
-from bench import dispatch, harness
+from bench import dispatch, harness, pacing
 from bench.carrier import Carrier, carrier
 from bench.harness import Row, Sample
 
-MESSAGES, QUICK_MESSAGES = 30_000, 4_000
-LATENCY = 0.02
+from paceline.sandbox.ledger import busiest_window
+
+MESSAGES, QUICK_MESSAGES = 30_000, 6_000
+NEAR_SECONDS, FAR_SECONDS = 0.02, 1.0
+LIMIT = 800
 REDIS = os.environ.get("PACELINE_TEST_REDIS_URL") or "redis://127.0.0.1:6379/9"
 BEGUN = 0.1
 """Of the messages: what is sent before all workers have been woken does not count."""
@@ -33,25 +46,38 @@ def rows(quick: bool) -> list[Row]:
     if server is None or not dispatch._redis():
         return []
     many = QUICK_MESSAGES if quick else MESSAGES
+    found: list[Row] = []
     with harness.scratch() as folder, dispatch._postgres_template(server, folder, many) as template:
-        variants = {
-            f"{count} worker{'s' * (count > 1)}": partial(_sent, server, template, many, count) for count in (2, 1)
-        }
-        return harness.medians(variants, 1 if quick else 3)
+        for name, latency, limit in (
+            (f"{NEAR_SECONDS * 1000:.0f} ms away", NEAR_SECONDS, None),
+            (f"{FAR_SECONDS * 1000:,.0f} ms away", FAR_SECONDS, None),
+            (f"at {LIMIT} a second", NEAR_SECONDS, LIMIT),
+        ):
+            run = partial(_sent, server, template, many, latency=latency, limit=limit)
+            pair = {f"{count} worker{'s' * (count > 1)}, {name}": partial(run, count) for count in (2, 1)}
+            found += _compared(harness.medians(pair, 1 if quick else 3))
+    return found
 
 
-def _sent(server: str, template: str, many: int, workers: int) -> Sample:
+def _compared(pair: list[Row]) -> list[Row]:
+    """Two beside one."""
+    two, one = pair
+    return [replace(two, notes={"of_one": round(two.per_second / one.per_second, 2), **two.notes}), one]
+
+
+def _sent(server: str, template: str, many: int, workers: int, *, latency: float, limit: int | None) -> Sample:
     with (
         harness.scratch() as folder,
         harness.postgres_database(server, "workers", template) as url,
-        carrier(LATENCY) as there,
+        carrier(latency) as there,
     ):
         environment = harness.installation(
             folder,
             url,
-            PACELINE_PROVIDERS=dispatch.provider(there.url),
+            PACELINE_PROVIDERS=dispatch.provider(there.url, limit),
             PACELINE_BROKER_URL=REDIS,
             PACELINE_INSTANCE=f"bench-{os.getpid()}",
+            PACELINE_WIRE_LOG=str(folder / "wire"),
         )
         with _running(folder, environment, workers):
             begun_at, begun = _when(there, int(many * BEGUN)), there.taken()
@@ -59,7 +85,11 @@ def _sent(server: str, template: str, many: int, workers: int) -> Sample:
             ended_at, ended = _when(there, many), there.taken()
             cpu = sum(map(harness.cpu_seconds, _senders())) - cpu
             peak = max(map(harness.peak_mb, _senders()))
-    return Sample(ended - begun, ended_at - begun_at, cpu, peak, {"cores": len(os.sched_getaffinity(0))})
+        notes: dict[str, Any] = {"cores": len(os.sched_getaffinity(0))}
+        if limit is not None:
+            logs = [*(folder / "wire").glob("*.jsonl")]
+            notes |= {"busiest_second": busiest_window(sorted(chain.from_iterable(map(pacing.moments, logs))), 1.0)}
+    return Sample(ended - begun, ended_at - begun_at, cpu, peak, notes)
 
 
 @contextmanager

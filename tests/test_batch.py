@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from paceline.batch import BatchError, BatchSMS, Halted, Payload, Unfinished
-from paceline.messaging import accounts, campaigns, progress
+from paceline.messaging import accounts, campaigns, progress, suppressions
 from paceline.messaging.models import Campaign, ContactList, TextMessage
 from paceline.sandbox import ledger
 from paceline.sandbox.behaviour import Behaviour
@@ -102,6 +102,23 @@ def test_each_text_is_called_back_once_as_it_happens_in_this_thread(client: Batc
     assert threads == {threading.get_ident()}
     assert waiting[0] > 0
     assert PEOPLE[2] not in {accept.number for accept in carrier.accepts()}
+
+
+def test_who_has_left_a_list_is_not_texted_for_it(client: BatchSMS, carrier: Running) -> None:
+    """Not by itself and not among several, unless another one of them still has the person; and it is not deleted."""
+    dogs, cats = client.create_subscription_list("dogs"), client.create_subscription_list("cats")
+    client.add_to_numbers(PEOPLE[:3], subs=[dogs])
+    client.add_to_numbers(PEOPLE[1:4], subs=[cats])
+    for who in PEOPLE[:2]:
+        suppressions.add(who, scope=suppressions.Scope(list_id=dogs))
+
+    client.send_to_subscriptions([dogs, cats], "Hello")
+    client.send_to_subscription(dogs, "Woof")
+
+    by_text = {text: {a.number for a in carrier.accepts() if a.text == text} for text in ("Hello", "Woof")}
+    assert by_text == {"Hello": set(PEOPLE[1:4]), "Woof": {PEOPLE[2]}}
+    with pytest.raises(BatchError, match="opted out of the list"):
+        client.delete_subscription_list(dogs)
 
 
 def test_what_nobody_knows_is_uncertain(client: BatchSMS, carrier: Running) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from bench import claim, harness, plot
+from bench import claim, harness, inbound, plot, reports
 from bench.harness import Row, Sample
 
 FIGURES = {"variant", "per_second", "cpu_us", "peak_mb"}
@@ -62,6 +63,89 @@ def test_a_claim_is_measured_at_each_depth_and_size(tmp_path: Path) -> None:
     assert all(row.per_second > 0 for row in found)
 
 
+def test_the_deep_claim_is_there_for_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--deep` measures to ten millions, `--quick` does not."""
+    depths = []
+    monkeypatch.setattr(claim, "_on_each", lambda *scale: depths.append(max(scale[0])) or [])
+
+    claim.deep()
+    claim.rows(quick=True)
+
+    assert depths == [10**7, 10**5]
+
+
+def test_a_large_queue_is_filled_in_slices(tmp_path: Path) -> None:
+    """On PostgreSQL without its indexes, which are there again afterwards, with the constraints; nothing is missing."""
+    server = harness.postgres()
+    if server is None:
+        pytest.skip("no PostgreSQL here")
+    look = """
+import sys
+from bench import queue
+queue.SLICE = 70
+queue.setup()
+from django.db import connection
+from paceline.messaging.models import TextMessage
+def of_the_table():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = 'paceline_textmessage'::regclass"
+            " UNION SELECT conname || pg_get_constraintdef(oid) FROM pg_constraint"
+            " WHERE conrelid = 'paceline_textmessage'::regclass"
+        )
+        return set(cursor.fetchall())
+before = of_the_table()
+queue.fill(queue.campaign(), queue.senders(2), 200)
+print(len(before) > 8, of_the_table() == before, TextMessage.objects.values("to").distinct().count())
+"""
+    with harness.postgres_database(server, "slices") as url:
+        done = subprocess.run(
+            [sys.executable, "-c", look],
+            cwd=harness.HOME,
+            env={**os.environ, **harness.installation(tmp_path, url)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    assert done.stdout.split() == ["True", "True", "200"], done.stderr
+
+
+def test_every_refusal_is_counted() -> None:
+    """However many answers come at the same time: a load that was refused in part has no rate."""
+
+    async def refused() -> Sample:
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while await reader.readuntil(b"\r\n\r\n"):
+                await asyncio.sleep(0.01)
+                writer.write(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
+
+        server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+        return await reports.knock([b"POST / HTTP/1.1\r\n\r\n"] * 200, server.sockets[0].getsockname()[1], 0)
+
+    assert asyncio.run(refused()).notes["refused"] == 200
+
+
+@pytest.mark.slow
+def test_inbound_texts_are_stored_once_and_stops_are_in_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole way with a real web process and dispatcher, at a pace that any machine keeps."""
+    monkeypatch.setattr(inbound, "PACE", 4)
+    sample = inbound.measured(tmp_path, "", 60, rate=20)
+
+    assert sample.items == 60
+    assert sample.notes["stops in force at their 200"] == 3
+
+
+@pytest.mark.slow
+def test_a_lost_inbound_text_ends_the_bench(tmp_path: Path) -> None:
+    """Where a text is missing there is no figure."""
+    environment = harness.installation(tmp_path)
+    harness.child("inbound", "prepare", tmp_path, 5, 5, env=environment)
+
+    with pytest.raises(RuntimeError, match="judge"):
+        harness.child("inbound", "judge", tmp_path, 5, env=environment)
+
+
 def test_a_row_is_the_median_of_its_runs() -> None:
     """One slow run does not change the figure; memory is the highest that was seen."""
     samples = [Sample(100, seconds, 0.001, peak) for seconds, peak in ((1.0, 10.0), (50.0, 30.0), (1.0, 20.0))]
@@ -93,7 +177,7 @@ def test_the_plot_draws_every_line_and_the_limit() -> None:
 
 
 @pytest.mark.rig
-@pytest.mark.parametrize("name", ["claim", "dispatch", "pacing", "send"])
+@pytest.mark.parametrize("name", ["claim", "dispatch", "inbound", "pacing", "send"])
 def test_the_quick_run_of(name: str, root: Path) -> None:
     """The whole way with every database that answers, at a length that a person waits for."""
     last = json.loads(bench(root, name, "--quick", "--json")[-1])

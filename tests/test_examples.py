@@ -54,6 +54,7 @@ class Place:
         return environment() | {
             "PACELINE_PROVIDER": provider,
             "PACELINE_FROM": OURS,
+            "SECRET_KEY": "only-for-tests",
             "SMS_URL": provider,
             "DATABASE_URL": f"sqlite:///{self.folder}/texts.db",
             "PYTHONPATH": str(self.folder),
@@ -183,6 +184,31 @@ def test_django_from_migrate_to_reply(tmp_path: Path) -> None:
     said = Counter(place.log.read_text().splitlines())
     assert said[f"outgoing {THEIRS} delivered"] == 2
     assert said[f"incoming {OURS} received"] == 2
+
+
+@pytest.mark.slow
+def test_what_people_answer_goes_to_a_phone(tmp_path: Path) -> None:
+    """Each answer is forwarded and answered; when all of them are machines that answer back, silence after three."""
+    place = Place(tmp_path, "forward_to_my_phone.py")
+    place.carrier.behaviour = Behaviour(report_delay=0.05, reply_delay=0.05, hang_seconds=0.5, replies=1.0)
+    phone = "+12065550150"
+    ask = f"from paceline import messaging; messaging.queue_text('Doors open at 9', '{OURS}', '{THEIRS}')"
+    script = "forward_to_my_phone.py"
+    with place.carrier as carrier:
+        for arguments in (("migrate", "-v", "0"), ("shell", "-c", ask)):
+            place.run(script, *arguments, PHONE=phone)
+        server = (script, "runserver", "--noreload", str(place.port))
+        with place.running(*server, PHONE=phone), place.running(script, "dispatch", PHONE=phone):
+            until(lambda: len(place.texts()) >= 11, 60)
+            until(lambda: carrier.state()["replied"] == len(place.texts()) and not carrier.state()["owed"], 30)
+            time.sleep(1)
+
+    answer = "Please e-mail us: team@example.org"
+    texts = place.texts()
+    assert Counter(number for number, text in texts if text == answer) == {THEIRS: 3, phone: 3}
+    forwarded = [text for number, text in texts if number == phone and text != answer]
+    assert len(forwarded) == 4 and all(text.startswith(f"From {THEIRS}: ") for text in forwarded)
+    assert len(texts) == 11
 
 
 BROKERS = {

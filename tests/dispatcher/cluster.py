@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,7 +21,7 @@ import psycopg
 from paceline.sandbox import ledger
 from paceline.sandbox.behaviour import Behaviour
 
-from ..installation import ACCOUNT, Installation
+from ..installation import ACCOUNT, Installation, environment
 
 AREAS = (206, 415, 212, 312, 617, 303, 503, 702)
 
@@ -40,6 +42,10 @@ with celery.app.connection() as connection:
     else:
         for queue in (celery.DISPATCH, celery.CHORES):
             connection.channel().queue_purge(queue)
+"""
+ANSWERING = """
+from paceline.project import celery
+print(len(celery.app.control.inspect(timeout=1.0).ping() or ()))
 """
 QUEUE_ON_THE_SECOND = """
 import sys, django
@@ -88,7 +94,8 @@ class Cluster(Installation):
         finally:
             for name in list(self._running):
                 self.kill(name)
-            self.python(TIDY)
+            with contextlib.suppress(AssertionError):  # a broker of the test's own may be gone
+                self.python(TIDY)
             with psycopg.connect(self._server, autocommit=True) as server:
                 server.execute(f'DROP DATABASE IF EXISTS "{self._database}" WITH (FORCE)')
 
@@ -108,6 +115,36 @@ class Cluster(Installation):
                     stderr=log,
                     start_new_session=True,
                 )
+
+    def as_compose_gives(self, listed: dict[str, Any]) -> dict[str, tuple[list[str], dict[str, str]]]:
+        """Of each service of compose.yml its command and its environment; addresses, keys and folders are our own."""
+        return {name: (self._command(service), self._given(name, service)) for name, service in listed.items()}
+
+    def _command(self, service: Any) -> list[str]:
+        program, *arguments = service["command"]
+        if program == "paceline":
+            arguments = ["-m", program, *(str(self.port) if each == "8000" else each for each in arguments)]
+        return [sys.executable, *arguments]
+
+    def _given(self, name: str, service: Any) -> dict[str, str]:
+        folder = self.folder / f"data-{name}"
+        folder.mkdir(mode=0o700)
+        vonage = {"api_key": ACCOUNT.api_key, "api_secret": ACCOUNT.api_secret, "base_url": self.carrier_url}
+        options = vonage | {"signature_secret": ACCOUNT.signature_secret}
+        ours = {
+            "DATABASE_URL": self.environment["DATABASE_URL"],
+            "PACELINE_BROKER_URL": self.environment["PACELINE_BROKER_URL"],
+            "PACELINE_SECRET_KEY": "of-all-of-them",
+            "PACELINE_INSTANCE": self.name,
+            "PACELINE_PUBLIC_URL": self.url,
+            "PACELINE_PROVIDERS": json.dumps({"default": {"BACKEND": "vonage", "OPTIONS": options}}),
+            "PACELINE_DATA_DIR": str(folder),
+            "PACELINE_WIRE_LOG": str(self.folder / "wire"),
+        }
+        # a variable of the service that is none of ours has its default
+        given = {key: ours.get(key, _default(str(value))) for key, value in service["environment"].items()}
+        django = {"DJANGO_SETTINGS_MODULE": self.environment["DJANGO_SETTINGS_MODULE"]}  # the image sets it
+        return {**environment(), **given, **django}
 
     def kill(self, name: str) -> None:
         """SIGKILL, for its pool too."""
@@ -132,11 +169,24 @@ class Cluster(Installation):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
 
-    def python(self, script: str, *arguments: str) -> None:
+    def run_as(self, name: str, command: list[str], environment: dict[str, str]) -> None:
+        """Any other process, which ends with the rest."""
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self._running[name] = subprocess.Popen(
+                command, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def python(self, script: str, *arguments: str) -> str:
+        """What a script says that runs as one of our processes would."""
         done = subprocess.run(
             [sys.executable, "-c", script, *arguments], env=self.environment, capture_output=True, text=True, timeout=60
         )
         assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def answering(self) -> int:
+        """How many Celery workers are there, that of the chores included."""
+        return int(self.python(ANSWERING))
 
     def wake_up(self, times: int) -> None:
         """More wake-ups, five times a second."""
@@ -195,6 +245,12 @@ class Cluster(Installation):
             for path in logs
         }
 
+    def silence(self, at: float) -> float:
+        """Seconds from the last submit before a moment to the first after it, whoever wrote them."""
+        moments = [line["at"] for lines in self.written().values() for line in lines]
+        after = min((moment for moment in moments if moment > at), default=math.inf)
+        return float(after - max(moment for moment in moments if moment <= at))
+
     def busiest(self) -> dict[str, int]:
         """The most submits in any sliding second over all processes, by sender and over all."""
         times: dict[str, list[float]] = defaultdict(list)
@@ -207,3 +263,8 @@ class Cluster(Installation):
         """Numbers that the carrier has not got and that we do not show as uncertain."""
         rows = self.rows("SELECT \"to\" FROM paceline_textmessage WHERE status <> 'uncertain'")
         return {number for (number,) in rows} - set(self.accepts())
+
+
+def _default(value: str) -> str:
+    """What compose makes of a value with a default: of "${NAME:-this}", this."""
+    return re.sub(r"\$\{[A-Z_]+:-([^}]*)\}", r"\1", value)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,14 +14,19 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from paceline.sandbox.behaviour import Behaviour
+from paceline.sms import pacing
 
 from ..conftest import need
 from ..installation import until
+from . import services
 from .cluster import Cluster
 
 BROKERS = {"redis": "PACELINE_TEST_REDIS_URL", "rabbitmq": "PACELINE_TEST_RABBITMQ_URL"}
+LEASE_SECONDS = pacing.LOOKAHEAD_SECONDS + pacing.LATE_TOLERANCE_SECONDS  # of what is claimed and not yet on the wire
+AWAY_SECONDS = 6.0
 UP = 60  # seconds for processes to come up on a machine with much else to do
 
 Make = Callable[..., Cluster]
@@ -41,6 +49,14 @@ def make(tmp_path: Path) -> Iterator[Make]:
         yield cluster
 
 
+@pytest.fixture
+def apart() -> Iterator[Path]:
+    """A folder for services that run as other users, who may not look into a test's own."""
+    with tempfile.TemporaryDirectory(prefix="paceline-apart-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 @pytest.mark.slow
 def test_a_worker_killed_while_it_sends_is_replaced_by_the_others(make: Make) -> None:
     """kill -9 of the one that sends most: the other goes on; nobody twice, nobody lost, no limit exceeded over both."""
@@ -61,6 +77,35 @@ def test_a_worker_killed_while_it_sends_is_replaced_by_the_others(make: Make) ->
     assert cluster.lost() == set()
     after = [line["at"] - killed_at for lines in cluster.written().values() for line in lines if line["at"] > killed_at]
     print(f"sent by each: {[len(lines) for lines in cluster.written().values()]}; silent for {min(after):.2f} s")
+    busiest = cluster.busiest()
+    assert busiest.pop("all") <= 24
+    assert max(busiest.values()) <= 12
+
+
+@pytest.mark.parametrize(
+    "broker", [pytest.param("redis", marks=pytest.mark.slow), pytest.param("rabbitmq", marks=pytest.mark.rig)]
+)
+def test_a_worker_killed_while_nobody_else_sends_is_replaced_soon(broker: str, make: Make) -> None:
+    """kill -9 of the only one that sends: another, which waits for wake-ups, goes on within lease and two seconds."""
+    cluster = make(broker, Behaviour(latency_min=0.3))  # so that the dead has some on the wire
+    cluster.campaign(500, mps=[12, 12])
+    cluster.start("beat", "chores", "worker-1")
+    until(cluster.written, UP)
+    cluster.start("worker-2")
+    until(lambda: cluster.answering() == 3, UP)
+    time.sleep(1.0)  # a wake-up more: it is of no use
+    assert len(cluster.written()) == 1
+
+    killed_at = time.time()
+    cluster.kill("worker-1")
+    until(lambda: cluster.silence(killed_at) < math.inf, UP)
+    silence = cluster.silence(killed_at)
+    until(cluster.is_done, 120)
+
+    print(f"{broker}: silent for {silence:.2f} s")
+    assert max(cluster.accepts().values()) == 1
+    assert cluster.lost() == set()
+    assert silence <= LEASE_SECONDS + 2.0
     busiest = cluster.busiest()
     assert busiest.pop("all") <= 24
     assert max(busiest.values()) <= 12
@@ -110,6 +155,77 @@ def test_whatever_dies_or_doubles_nobody_is_texted_twice_or_lost(broker: str, ma
 @pytest.mark.rig
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("broker", BROKERS)
+def test_a_broker_that_stops_and_comes_back(broker: str, tmp_path: Path, apart: Path) -> None:
+    """Away for seconds, in which the only worker that sends is killed: when it is back, another goes on."""
+    database = os.environ.get("PACELINE_TEST_POSTGRES_URL", "")
+    need(database, "PostgreSQL (PACELINE_TEST_POSTGRES_URL)")
+    with (
+        services.BROKERS[broker](apart / broker) as service,
+        Cluster(tmp_path, database, service.url, Behaviour(latency=0.05)).there() as cluster,
+    ):
+        cluster.campaign(700, mps=[12, 12])
+        cluster.start("beat", "chores", "worker-1")
+        until(lambda: cluster.accepts().total() > 10, UP)
+        cluster.start("worker-2")
+        until(lambda: cluster.answering() == 3, UP)
+
+        service.stop()
+        sent = cluster.accepts().total()
+        until(lambda: cluster.accepts().total() > sent + 40, UP)  # who sends needs no broker
+        cluster.kill("worker-1")
+        killed_at = time.time()
+        time.sleep(AWAY_SECONDS)
+        left = cluster.statuses()
+        service.start()
+        until(cluster.is_done, 120)
+
+        print(f"{broker}: silent for {cluster.silence(killed_at):.2f} s, away for {AWAY_SECONDS} of them")
+        assert left["queued"] > 50, "nothing was left to be sent"
+        assert max(cluster.accepts().values()) == 1
+        assert cluster.lost() == set()
+        busiest = cluster.busiest()
+        assert busiest.pop("all") <= 24
+        assert max(busiest.values()) <= 12
+
+
+@pytest.mark.rig
+@pytest.mark.timeout(400)
+def test_a_database_that_crashes_and_comes_back(tmp_path: Path, apart: Path) -> None:
+    """PostgreSQL stopped without a goodbye while two workers send, and started again: nobody twice, nobody lost."""
+    broker = os.environ.get(BROKERS["redis"], "")
+    need(broker, f"a broker ({BROKERS['redis']})")
+    broker = urlsplit(broker)._replace(path="/15").geturl()
+    with (
+        services.postgres(apart / "postgres") as service,
+        Cluster(tmp_path, service.url, broker, Behaviour(latency=0.05)).there() as cluster,
+    ):
+        cluster.campaign(400, mps=[15, 15])
+        cluster.start("beat", "chores", "worker-1", "worker-2")
+        until(cluster.written, UP)
+        cluster.wake_up(3)
+        until(lambda: cluster.accepts().total() > 40, UP)
+
+        service.stop()
+        stopped_at = time.time()
+        time.sleep(AWAY_SECONDS)
+        sent = cluster.accepts().total()
+        service.start()
+        until(lambda: cluster.accepts().total() > sent, UP)
+        silence = cluster.silence(stopped_at + AWAY_SECONDS / 2)
+        until(cluster.is_done, 150)
+
+        print(f"silent for {silence:.2f} s, away for {AWAY_SECONDS} of them; {dict(cluster.statuses())}")
+        assert sent < 300, "nothing was left to be sent"
+        assert max(cluster.accepts().values()) == 1
+        assert cluster.lost() == set()
+        busiest = cluster.busiest()
+        assert busiest.pop("all") <= 30
+        assert max(busiest.values()) <= 15
+
+
+@pytest.mark.rig
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("broker", BROKERS)
 def test_a_worker_that_is_stopped_drains(broker: str, make: Make) -> None:
     """SIGTERM while texts are on the wire: their answers are written, the rest is queued, nothing is uncertain."""
     cluster = make(broker, Behaviour(latency_min=0.5))
@@ -124,6 +240,27 @@ def test_a_worker_that_is_stopped_drains(broker: str, make: Make) -> None:
     assert set(cluster.statuses()) <= {"held", "queued", "accepted"}
     assert cluster.statuses()["accepted"] == cluster.accepts().total() == sum(map(len, cluster.written().values()))
     assert not cluster.is_done(), "it was done before it was stopped"
+
+
+@pytest.mark.rig
+@pytest.mark.timeout(400)
+def test_what_compose_lists_sees_a_campaign_through(make: Make, root: Path) -> None:
+    """compose.yml's own commands, each with a data folder and the settings that it is given there: all delivered."""
+    cluster = make("rabbitmq")
+    listed = yaml.safe_load((root / "compose.yml").read_text())["services"]
+    given = cluster.as_compose_gives({name: listed[name] for name in ("setup", "web", "worker", "chores", "beat")})
+    command, environment = given.pop("setup")
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=120)
+
+    for name, (command, environment) in given.items():
+        cluster.run_as(name, command, environment)
+    cluster.environment |= {"PACELINE_DATA_DIR": environment["PACELINE_DATA_DIR"]}
+    cluster.campaign(200, mps=[20, 20])
+    until(cluster.is_done, 120)
+    until(lambda: cluster.statuses() == {"delivered": 200}, UP)  # the reports came by the web server
+
+    assert max(cluster.accepts().values()) == 1
+    assert cluster.lost() == set()
 
 
 @pytest.mark.rig

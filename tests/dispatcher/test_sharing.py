@@ -122,6 +122,21 @@ def test_a_dead_dispatchers_account_is_wanted_again() -> None:
     assert shift.wanted() == [sender.account_id]
 
 
+def test_what_a_dead_dispatcher_had_on_the_wire_keeps_nobody_away() -> None:
+    """Its submits are leased for most of a minute; who has submitted nothing just now is not at it."""
+    sender = lane("default", 10.0)
+    factories.queued(sender)
+    now = engine.now()
+    on_the_wire = {"status": "submitting", "lease_until": now + 40}
+    factories.queued(sender, **on_the_wire, submitted_at=now - 0.1)
+    assert shift.served() == {sender.account_id}
+
+    TextMessage.objects.filter(status="submitting").update(submitted_at=now - 2)
+
+    assert shift.served() == set()
+    assert shift.wanted() == [sender.account_id]
+
+
 def test_a_shift_ends_when_it_is_idle(bench: Bench) -> None:
     """It sends what there is, leaves nothing leased, and returns by itself."""
     senders.add(accounts.get(), factories.number(), mps=50)

@@ -109,7 +109,7 @@ def test_one_who_has_opted_out_is_not_texted():
     done = paceline("reply", GRACE, "Sorry")
 
     assert (done.exit_code, done.stdout) == (3, "")
-    assert "suppressed; paceline optout list shows why" in done.stderr
+    assert f"suppressed; paceline optout show {GRACE} says why" in done.stderr
     assert TextMessage.objects.count() == before
 
 

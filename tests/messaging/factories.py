@@ -32,7 +32,7 @@ from paceline.sms.numbers import normalize
 from paceline.sms.providers import Provider
 from paceline.sms.status import Status
 
-NOON = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
+NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0).timestamp()  # of the day of this run
 IDLE = 0.0  # next_free_at of what has not been used for long
 
 _numbers = count()
@@ -53,6 +53,7 @@ class Clock:
 
     def __init__(self, at: float = NOON) -> None:
         self.at = at
+        self.times_set = 0
 
     def sync(self) -> float:
         return self.at

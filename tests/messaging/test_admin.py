@@ -9,8 +9,8 @@ from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.urls import reverse
 
-from paceline.messaging import TextMessage, conversations, lanes, suppressions
-from paceline.messaging.models import Account, Campaign, Contact, Event, Sender, Suppression
+from paceline.messaging import TextMessage, conversations, lanes, rules, suppressions
+from paceline.messaging.models import Account, Campaign, Contact, Event, KeywordRule, Sender, Suppression
 
 from . import factories
 
@@ -18,6 +18,7 @@ pytestmark = pytest.mark.django_db
 
 OURS = [model for model in admin.site._registry if model._meta.app_label == "paceline"]
 WRITABLE = {"Sender": {"change"}, "Suppression": {"delete"}, "QuickReply": {"change", "delete"}}
+WRITABLE |= {"KeywordRule": {"change", "delete"}}
 
 
 @pytest.fixture
@@ -33,6 +34,7 @@ def everything(line, lane):
     factories.launched(2)
     factories.event(body=b'{"status": "delivered"}')
     suppressions.add("+12125550199", suppressions.Reason.OPT_OUT, "replied 'STOP'")
+    rules.add("All", "any", "", [{"do": "reply", "text": "Hi"}, {"do": "forward", "to": "office@example.org"}])
     factories.conversation(lane)
     conversations.save_quick_reply("hours", "We are open from 9 to 5")
 
@@ -142,3 +144,18 @@ def test_an_account_is_unblocked(operator, line, lane):
     line.refresh_from_db()
     lane.refresh_from_db()
     assert (line.blocked, lane.blocked) == ("", "")
+
+
+def test_a_rule_is_written_and_tried(operator, lane):
+    """Faults are told field by field; a trial says what would be answered, and sends nothing."""
+    rule = {"name": "Hours", "match": "exact", "words": "HOURS", "position": "5", "active": "on", "trial": "hours?"}
+    faulty = operator.post(url(KeywordRule, "add"), rule | {"words": "", "actions": '[{"do": "dance"}]'})
+    assert "The pattern is empty" in faulty.content.decode() and "Known are reply" in faulty.content.decode()
+
+    told = operator.post(
+        url(KeywordRule, "add"), rule | {"actions": '[{"do": "reply", "text": "From 9 to 5"}]'}, follow=True
+    )
+
+    assert KeywordRule.objects.get().words == "HOURS"
+    assert "It would be answered: to +12025550199: From 9 to 5." in told.content.decode()
+    assert not TextMessage.objects.exists()

@@ -12,7 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from paceline.dispatcher.chores import Chores
-from paceline.messaging import conversation_closed, conversation_opened, conversations, events, outbox, suppressions
+from paceline.messaging import (
+    conversation_closed,
+    conversation_opened,
+    conversations,
+    erasure,
+    events,
+    outbox,
+    suppressions,
+)
 from paceline.messaging.conversations import Backlog, UnknownShortcut
 from paceline.messaging.models import Contact, Conversation, QuickReply, Reply, Spell, TextMessage
 from paceline.sms import errors
@@ -586,3 +594,28 @@ def test_host_projects_hear_of_openings_and_closings(line):
         (True, talk.pk, None, "bob"),
     ]
     assert Reply.objects.count() == 2
+
+
+# --- who is forgotten -----------------------------------------------------------------------------------------
+
+
+def test_an_erased_person_leaves_no_number_and_no_note(lane, talk):
+    """Nor if they write again and are erased again; what the backlog was stays on record."""
+    number_, opened_at = talk.number, talk.opened_at
+    conversations.note(talk, "Lives behind the mill", "ann")
+
+    erasure.erase(number_)
+    conversation(lane, "Hello again", number_)
+    erasure.erase(number_)
+
+    left = Conversation.objects.get()
+    assert (left.state, left.number, left.contact) == (State.CLOSED, erasure.mark(number_), None)
+    assert (left.notes.count(), left.spells.count(), conversations.backlog_at(opened_at)) == (0, 2, 1)
+
+
+def test_who_has_stopped_one_of_our_numbers(line, lane, talk):
+    """Is not answered from that one."""
+    suppressions.add(talk.number, suppressions.Reason.OPT_OUT, scope=suppressions.Scope(sender=lane.number))
+
+    with pytest.raises(errors.Refused):
+        conversations.reply(talk, "But wait")

@@ -1,5 +1,6 @@
 """Do the engines do the same? What `engine` promises about transactions, batches and time, on each of them."""
 
+import threading
 import time
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -7,6 +8,7 @@ from itertools import pairwise
 import pytest
 from django.db import OperationalError, connection, transaction
 from django.db.models import Value
+from django.utils import timezone
 
 from paceline.messaging import engine
 from paceline.messaging.clock import Clock
@@ -52,6 +54,37 @@ def test_a_locked_row_changes_for_one_at_a_time(lane):
     assert on_threads(6, add_one) == [None] * 6
     lane.refresh_from_db()
     assert lane.turn == 30
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="elsewhere a reference is checked under the row's lock")
+@pytest.mark.parametrize("refer", [lambda lane: sender(lane.account), lambda lane: _change_twice(lane)])
+def test_who_only_refers_to_a_locked_row_does_not_wait_for_it(lane, refer):
+    """A new sender of an account, or a sender's change: neither waits for a claim that holds the account.
+
+    Else a claim that holds the account and wants the sender would wait for ever for one that wants to commit.
+    """
+    held, done = threading.Event(), threading.Event()
+
+    def work(i):
+        if i:
+            held.wait(5)
+            with engine.write():
+                refer(lane)
+            done.set()
+            return True
+        with engine.write():
+            engine.locked(type(lane.account).objects.all()).get()
+            held.set()
+            return done.wait(5)
+
+    assert on_threads(2, work) == [True, True]
+
+
+def _change_twice(lane):
+    """PostgreSQL checks the reference of a row again when one transaction has changed it twice."""
+    for turn in (1, 2):
+        type(lane).objects.filter(pk=lane.pk).update(turn=turn)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -103,6 +136,35 @@ def test_rows_from_rows():
 
     assert engine.insert_select(Membership, ["list", "contact"], source) == 50
     assert set(guests.contacts.all()) == set(everybody)
+
+
+@pytest.mark.parametrize("count", [3, engine.CHUNK + 1])
+def test_rows_that_are_new_are_told_by_their_key(count):
+    """A row that is there already keeps what it has and is not told; few rows or so many that they are copied."""
+    Contact.objects.create(number=number(1), fields={"name": "Ada"})
+    rows = [(number(i), '{"name": "\\t\\\\N Zoë"}', engine.moment(timezone.now())) for i in range(count, 0, -1)]
+
+    with engine.write():
+        added = engine.insert_keyed(Contact._meta.db_table, ("number", "fields", "created_at"), rows)
+        again = engine.insert_keyed(Contact._meta.db_table, ("number", "fields", "created_at"), rows)
+
+    assert added == dict(Contact.objects.exclude(number=number(1)).values_list("number", "pk"))
+    assert len(added) == count - 1
+    assert again == {}
+    assert Contact.objects.get(number=number(1)).fields == {"name": "Ada"}
+    assert Contact.objects.get(number=number(2)).fields == {"name": "\t\\N Zoë"}
+
+
+def test_many_rows_go_in_where_no_constraint_forbids():
+    """Those that are there already count for nothing; the order is that of the rows."""
+    table, columns = ContactList._meta.db_table, ("name", "created_at")
+    rows = [(f"list {i}", engine.moment(timezone.now())) for i in range(engine.CHUNK + 1, 0, -1)]
+
+    with engine.write():
+        counts = [engine.insert(table, columns, part) for part in (rows[:2], rows, rows)]
+
+    assert counts == [2, engine.CHUNK - 1, 0]
+    assert [*ContactList.objects.order_by("pk").values_list("name", flat=True)] == [name for name, _ in rows]
 
 
 def test_every_row_draws_its_own_reference():

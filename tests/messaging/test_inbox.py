@@ -281,7 +281,7 @@ def test_one_text_that_cannot_be_stored_keeps_nobody_else_waiting(lane, monkeypa
 
 
 def test_the_statements_do_not_grow_with_the_texts(lane):
-    """A hundred texts cost as many statements as ten."""
+    """Fifty texts cost as many statements as ten."""
 
     def statements(how_many):
         for person in people(how_many):
@@ -290,7 +290,7 @@ def test_the_statements_do_not_grow_with_the_texts(lane):
             events.apply_due(time.time() + 1)
         return len(queries)
 
-    assert statements(100) <= statements(10) < 30
+    assert statements(events.TEXTS_AT_ONCE) <= statements(10) < 30
 
 
 def test_the_rate_of_inbound_texts(lane, capsys):
@@ -344,6 +344,14 @@ def test_a_stop_that_cannot_be_obeyed_is_not_stored(monkeypatch):
     receive("STOP", number(1))
 
     assert is_suppressed(number(1))
+
+
+def test_what_the_provider_took_for_a_stop_is_one():
+    """In words that nobody here knows; the provider would refuse the next text."""
+    receive_all({"number": number(1), "sender": "40404", "text": "basta", "provider_id": "in-1", "opted_out": True})
+
+    assert is_suppressed(number(1))
+    assert "basta" in suppressions.Suppression.objects.get().evidence
 
 
 def test_start_lifts_an_opt_out():

@@ -16,6 +16,7 @@ import importlib
 import itertools
 import json
 import logging
+import math
 import os
 import random
 import sys
@@ -46,6 +47,7 @@ CALM_MOST_SECONDS = 180.0  # how long the engine has to settle everything when t
 CRASHES_MOST = 8
 CLOCK_STEP_SECONDS = (-2.0, -0.3, 0.3, 1.5)
 CLOCK_STEPS = 0.15  # the share of worlds whose database's clock is set while they run
+HOUR_EVERY = 3  # of so many of those one sets it by an hour, on or back
 
 PROVIDERS: dict[str, Any] = {}
 
@@ -189,6 +191,7 @@ class _World:
         from . import ether, virtual
 
         self.virtual = virtual
+        self.seed = seed
         self.rng = rng = random.Random(f"paceline {seed}")
         self.trace: list[str] = []
         self.faults: Counter[str] = Counter()
@@ -769,7 +772,11 @@ class _World:
 
     def _do_step_clock(self) -> None:
         self.faults["clock step"] += 1
-        _now.step += self.rng.choice(CLOCK_STEP_SECONDS)
+        step = self.rng.choice(CLOCK_STEP_SECONDS)
+        if self.seed % HOUR_EVERY == 0:  # not drawn, so that the other worlds are what they were
+            step = math.copysign(3600.0, step)
+            self.faults["clock step of an hour"] += 1
+        _now.step += step
         self.facts.clock_steps.append(self.loop.time())
 
     def _do_deploy(self) -> None:

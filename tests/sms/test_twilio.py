@@ -523,6 +523,16 @@ def test_unknown_word_is_kept_without_a_meaning(word):
 # Inbound texts
 
 
+@pytest.mark.parametrize(
+    ("said", "opted_out"), [({"OptOutType": "STOP"}, True), ({"OptOutType": "HELP"}, False), ({}, False)]
+)
+def test_what_twilio_takes_for_a_stop(said, opted_out):
+    """With Advanced Opt-Out it knows words of its own, and says what they stand for."""
+    (text,) = events(inbound(Body="basta", **said))
+
+    assert text.opted_out is opted_out
+
+
 def test_inbound_text():
     """Whole, with the person's number and ours."""
     (text,) = events(inbound())

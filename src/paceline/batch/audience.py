@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models import Q
 
 from paceline.messaging import accounts, contacts, engine, senders, signals, suppressions
-from paceline.messaging.models import Campaign, Contact, ContactList, Membership, Sender, TextMessage
+from paceline.messaging.models import Campaign, Contact, ContactList, Membership, Sender, Suppression, TextMessage
 from paceline.messaging.sheets import field_key
 from paceline.sms.errors import InvalidNumber
 from paceline.sms.numbers import normalize
@@ -64,6 +64,8 @@ def delete_list(found: ContactList) -> None:
     needing = Campaign.objects.filter(list=found, fanned_out=False).exclude(state=Campaign.State.CANCELLED).first()
     if needing is not None:
         raise BatchError(f"Campaign {needing.pk} needs the list {found.name!r}: client.cancel({needing.pk}) ends it")
+    if Suppression.objects.filter(list=found).exists():
+        raise BatchError(f"People have opted out of the list {found.name!r}: it stays, so that nobody fills it anew")
     Campaign.objects.filter(list=found).update(list=None)
     members = Membership.objects.filter(list=found).order_by("pk")
     while ids := list(members.values_list("pk", flat=True)[: engine.CHUNK]):
@@ -81,9 +83,19 @@ def union_of(list_ids: Sequence[int]) -> ContactList:
     after = 0
     while ids := list(people.filter(pk__gt=after).values_list("pk", flat=True)[: engine.CHUNK]):
         with engine.write():
-            Membership.objects.bulk_create(Membership(list=union, contact_id=pk) for pk in ids)
+            Membership.objects.bulk_create(Membership(list=union, contact_id=pk) for pk in _staying(ids, list_ids))
         after = ids[-1]
     return union
+
+
+def _staying(ids: Sequence[int], list_ids: Sequence[int]) -> list[int]:
+    """Those of these people who are on one of the lists at least that they have not opted out of."""
+    members = Membership.objects.filter(contact__in=ids, list__in=list_ids).order_by("contact")
+    rows = list(members.values_list("contact", "contact__number", "list"))
+    everywhere = suppressions.among([number for _, number, _ in rows])  # they are counted as suppressed, later
+    ways = [(pk, suppressions.Way(number, "", list_id)) for pk, number, list_id in rows]
+    left = suppressions.among([way for _, way in ways])
+    return [*dict.fromkeys(pk for pk, way in ways if way not in left or way.number in everywhere)]
 
 
 def union_prefix(list_ids: Sequence[int]) -> str:

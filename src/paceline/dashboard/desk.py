@@ -55,6 +55,7 @@ REASONS: dict[str, str] = {
     Suppression.Reason.PROVIDER: "The provider says that they have opted out",
     Suppression.Reason.MANUAL: "Somebody here has suppressed the number",
 }
+DOUBTFUL = "Their words may be an opt-out, and wait for somebody to read them"
 SNIPPET = 160  # characters of the last text that the list shows
 SAID = 90  # characters of a quick reply beside its name
 MORNING = 9  # hours: until then a conversation sleeps that is put off to tomorrow
@@ -159,7 +160,7 @@ def badge(conversation: Conversation) -> Badge:
 
 def _rows(found: Sequence[Conversation]) -> list[Row]:
     said = _last_words(found)
-    stopped = suppressions.among({each.number for each in found})
+    stopped = _opted_out(found)
     rows = []
     for each in found:
         words = said.get(each.pk, Words())
@@ -172,10 +173,24 @@ def _rows(found: Sequence[Conversation]) -> list[Row]:
                 words.snippet,
                 words.ours > words.theirs,
                 words.theirs,
-                each.number in stopped,
+                each.pk in stopped,
             )
         )
     return rows
+
+
+def _opted_out(found: Sequence[Conversation]) -> set[int]:
+    """The conversations with people who may not be texted from the number that they know."""
+    ways = {each.pk: _way(each) for each in found if conversations.NUMBER.fullmatch(each.number)}
+    try:
+        stopped = suppressions.among(ways.values())
+    except suppressions.WrongKey:
+        return set()  # nobody at all is texted then; every thread says why
+    return {pk for pk, way in ways.items() if way in stopped}
+
+
+def _way(conversation: Conversation) -> suppressions.Way:
+    return suppressions.Way(conversation.number, conversation.ours)
 
 
 @dataclass(slots=True)
@@ -287,10 +302,17 @@ def _seen(entries: Sequence[Entry]) -> int:
 
 def _stopped(conversation: Conversation) -> tuple[str, str, datetime] | None:
     """Why the number is suppressed, by what evidence, since when; None when it is not."""
-    entry = Suppression.objects.filter(number=conversation.number).order_by("pk").first()
+    if not conversations.NUMBER.fullmatch(conversation.number):
+        return None
+    scopes = (suppressions.ALL.key, suppressions.Scope(sender=conversation.ours).key)
+    try:
+        entry = next((each for each in suppressions.of(conversation.number) if each.scope_key in scopes), None)
+    except suppressions.WrongKey:
+        return None  # the obstacle says so
     if entry is None:
         return None
-    return REASONS.get(entry.reason, "The number is suppressed"), entry.evidence, entry.created_at
+    why = DOUBTFUL if entry.needs_review else REASONS.get(entry.reason, "The number is suppressed")
+    return why, entry.evidence, entry.created_at
 
 
 # --- what a reply comes to ------------------------------------------------------------------------------------

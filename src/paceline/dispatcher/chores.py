@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 from django.db.models import Q
 
-from paceline.messaging import campaigns, conversations, events, installation, lanes, outbox, replies
+from paceline.messaging import (
+    automatic,
+    campaigns,
+    conversations,
+    errands,
+    events,
+    installation,
+    lanes,
+    outbox,
+    replies,
+    stepped,
+)
 from paceline.messaging.clock import Clock
 from paceline.messaging.models import Event, Sender, TextMessage
 from paceline.messaging.reconcile import Reconciler
@@ -16,6 +28,7 @@ ASK_EVERY_SECONDS = 0.5  # with at most 20 look-ups on their way, so at most 40 
 CLOSE_SECONDS = 2.0
 SAMPLE_EVERY_SECONDS = 2.0
 EVERY_SECOND = 1.0
+CATCH_UP_EVERY_SECONDS = 5.0
 EVERY_HOUR = 3600.0
 
 
@@ -34,14 +47,20 @@ class Chores:
     clock: Clock
     _due: dict[str, float] = field(default_factory=dict)
     _stopped: str = ""
+    _times_set: int = 0
+    _catch_up_until: float = 0.0  # on the monotonic clock
+    _is_new: bool = True
     _reconciler: Reconciler = field(init=False)
+    _errands: errands.Runner = field(init=False)
 
     def __post_init__(self) -> None:
         self._reconciler = Reconciler(self.clock)
+        self._errands = errands.Runner(self.clock)
 
     def close(self) -> None:
-        """Waits a moment for the look-ups under way; whoever does the chores next asks again for the rest."""
+        """Waits a moment for look-ups and errands under way; whoever does the chores next begins the rest again."""
         self._reconciler.close(CLOSE_SECONDS)
+        self._errands.close(CLOSE_SECONDS)
 
     def round(self) -> Step:
         step = Step()
@@ -49,6 +68,7 @@ class Chores:
         if self._is_time("recover", EVERY_SECOND):
             self._stopped = installation.guard()
             outbox.recover(self.clock.sync())  # leases end by the database's clock
+            self._follow_the_clock()
             campaigns.reopen()
             conversations.wake()
             if not self._stopped:
@@ -58,6 +78,9 @@ class Chores:
             replies.record(now)
         if self._is_time("expire", EVERY_HOUR):
             outbox.expire_reports()
+            automatic.forget(now)
+        if not self._stopped and self._is_time("errands", ASK_EVERY_SECONDS):  # of a copy, nothing is done outside
+            self._errands.step()
         step.more = events.apply_due(now) >= events.APPLY_MOST
         for campaign in [] if self._stopped else campaigns.due():  # of a copy, what is held stays held
             if campaigns.fan_out(campaign):
@@ -74,6 +97,23 @@ class Chores:
                 else:
                     campaigns.finish(campaign)
         return step
+
+    def _follow_the_clock(self) -> None:
+        """What waits by a clock that was set meanwhile, or while nobody did the chores, must not wait for long.
+
+        Looked at again for a while: who has not noticed yet may still write moments of the old clock.
+        """
+        now = time.monotonic()
+        was_set = self.clock.times_set != self._times_set
+        if was_set:
+            self._times_set = self.clock.times_set
+            self._catch_up_until = now + 2 * outbox.SUBMIT_LEASE_SECONDS
+            self._reconciler.forget_rests()
+            stepped.settle_anew(self.clock.now())
+        again = now < self._catch_up_until and self._is_time("catch up", CATCH_UP_EVERY_SECONDS)
+        if was_set or again or self._is_new:
+            self._is_new = False
+            stepped.catch_up(self.clock.now())
 
     def _reconcile(self) -> None:
         if self._stopped:
@@ -108,4 +148,6 @@ def is_anything_due(now: float) -> bool:
     if any(lanes.has_room(sender, now) and waiting.filter(sender=sender).exists() for sender in open_lanes):
         return True
     on_its_way = TextMessage.objects.filter(status__in=[Status.LEASED, Status.SUBMITTING])
+    if errands.is_any_due(now):
+        return True
     return on_its_way.exists() or Event.objects.filter(next_try_at__lte=now).exists()

@@ -31,6 +31,7 @@ SHIFT_SECONDS = 30.0
 IDLE_SECONDS = 2.0
 LOOK_EVERY_SECONDS = 0.05
 NEIGHBOURS_EVERY_SECONDS = 1.0
+JUST_NOW_SECONDS = 0.5
 ONE_IS_ENOUGH = 500.0
 """Messages a second that one dispatcher sends with ease: an account that may not send more needs no second one."""
 
@@ -49,10 +50,15 @@ def due() -> set[int]:
 
 
 def served() -> set[int]:
-    """The accounts that a dispatcher is sending for at this moment."""
-    alive = TextMessage.objects.filter(
-        status__in=[Status.LEASED, Status.SUBMITTING], sender=OuterRef("pk"), lease_until__gte=engine.now()
+    """The accounts that a dispatcher is sending for at this moment: it has claimed or submitted just now.
+
+    What a dead one had on the wire says nothing of the living, and is leased for most of a minute.
+    """
+    now = engine.now()
+    just_now = Q(status=Status.LEASED, lease_until__gte=now) | Q(
+        status=Status.SUBMITTING, submitted_at__gte=now - JUST_NOW_SECONDS
     )
+    alive = TextMessage.objects.filter(just_now, sender=OuterRef("pk"))
     return set(Sender.objects.filter(Exists(alive)).values_list("account", flat=True))
 
 

@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from .models import TextMessage
     from .signals import (
         ConversationEvent,
+        KeywordMatch,
         MessageEvent,
         conversation_closed,
         conversation_opened,
         delivery_updated,
+        keyword_matched,
         message_received,
         message_sent,
     )
@@ -40,8 +42,8 @@ _HOMES = {
     ".lookups": ("look_up",),
     ".models": ("TextMessage",),
     ".signals": (
-        *("ConversationEvent", "MessageEvent", "conversation_closed", "conversation_opened"),
-        *("delivery_updated", "message_received", "message_sent"),
+        *("ConversationEvent", "KeywordMatch", "MessageEvent", "conversation_closed", "conversation_opened"),
+        *("delivery_updated", "keyword_matched", "message_received", "message_sent"),
     ),
     ".texts": ("InsideTransaction", "queue_text", "send_text"),
     "paceline.sms.errors": (
@@ -57,6 +59,7 @@ __all__ = [
     "ConversationEvent",
     "InsideTransaction",
     "InvalidNumber",
+    "KeywordMatch",
     "MessageEvent",
     "OptedOut",
     "Refused",
@@ -70,6 +73,7 @@ __all__ = [
     "conversation_closed",
     "conversation_opened",
     "delivery_updated",
+    "keyword_matched",
     "look_up",
     "message_received",
     "message_sent",

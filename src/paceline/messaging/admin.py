@@ -1,11 +1,12 @@
 """What may people see and do in Django's own admin? Read everything, write nothing that has happened.
 
-Only suppressions, senders, blocks and quick replies change here, by the verbs that every other door uses. No page scans
-a large table: searches are exact and by index, and a list counts no further than it shows.
+Only suppressions, senders, blocks, quick replies and keyword rules change here, by the verbs that every other door
+uses. No page scans a large table: searches are exact and by index, and a list counts no further than it shows.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django import forms
@@ -14,19 +15,25 @@ from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.functional import cached_property
 
+from paceline.sms import intents
 from paceline.sms.errors import InvalidNumber, TemplateError
 from paceline.sms.numbers import normalize
 
-from . import breaker, conversations, engine, lanes, senders, suppressions, texts
+from . import automatic, breaker, conversations, engine, hashes, lanes, senders, suppressions, texts
 from .models import (
     Account,
+    AutomaticText,
     Campaign,
     Contact,
     ContactList,
     Conversation,
+    Errand,
     Event,
+    KeywordRule,
+    LedgerEntry,
     QuickReply,
     Sender,
     Suppression,
@@ -251,15 +258,18 @@ class SuppressionForm(forms.ModelForm):
 
 @admin.register(Suppression)
 class SuppressionAdmin(ReadOnly):
-    """Added and lifted here, never rewritten: what is there is evidence."""
+    """Added, confirmed and lifted here, never rewritten: what is there is evidence."""
 
     form = SuppressionForm
-    list_display = ("number", "reason", "created_at")
-    list_filter = ("reason",)
+    list_display = ("__str__", "scope", "reason", "needs_review", "created_at")
+    list_filter = ("needs_review", "reason")
+    list_select_related = ("list",)
     looks_up = ("number",)
+    actions = ("confirm",)
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        return ("number", "evidence") if obj is None else ("number", "reason", "evidence", "created_at")
+        shown = ("number", "scope", "reason", "evidence", "needs_review", "said_at", "created_at")
+        return ("number", "evidence") if obj is None else shown
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("paceline.add_suppression")
@@ -269,4 +279,90 @@ class SuppressionAdmin(ReadOnly):
 
     def save_model(self, request: HttpRequest, suppression: Any, form: Any, change: bool) -> None:
         suppressions.add(suppression.number, suppressions.Reason.MANUAL, suppression.evidence)
-        suppression.pk = Suppression.objects.get(number=suppression.number).pk
+        entry = suppressions.of(suppression.number).get(scope_key=suppressions.ALL.key)
+        suppression.pk, suppression.number_hash = entry.pk, entry.number_hash
+
+    def delete_model(self, request: HttpRequest, suppression: Any) -> None:
+        suppressions.lift(suppression, f"lifted by {request.user}")
+
+    def delete_queryset(self, request: HttpRequest, chosen: QuerySet[Any]) -> None:
+        for suppression in chosen:
+            self.delete_model(request, suppression)
+
+    @admin.action(description="Confirm: they stay suppressed", permissions=["add"])
+    def confirm(self, request: HttpRequest, chosen: QuerySet[Any]) -> None:
+        count = sum(suppressions.confirm(entry, f"confirmed by {request.user}") for entry in chosen)
+        messages.success(request, f"{count} confirmed.")
+
+
+@admin.register(LedgerEntry)
+class LedgerEntryAdmin(ReadOnly):
+    """When and how somebody opted out, and who lifted it."""
+
+    list_display = ("at", "number", "what", "scope_key", "reason", "evidence")
+    list_filter = ("what", "reason")
+    fields = ("at", "number", "what", "scope_key", "reason", "evidence")
+    looks_up = ("number_hash",)
+    search_help_text = "A number, written whole"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        return (queryset.filter(number_hash=hashes.of(_number(term))) if term else queryset), False
+
+
+class KeywordRuleForm(forms.ModelForm):
+    trial = forms.CharField(required=False, label="Try this text", help_text="what would be done is said, nothing is")
+
+
+@admin.register(KeywordRule)
+class KeywordRuleAdmin(admin.ModelAdmin):
+    """Written here as on the command line; a faulty one is told field by field."""
+
+    form = KeywordRuleForm
+    list_display = ("name", "position", "active", "match", "words", "list", "language", "go_on")
+    list_filter = ("active", "match")
+    list_select_related = ("list",)
+    ordering = ("position", "pk")
+    fields = ("name", "match", "words", "list", "language", "position", "active", "go_on", "actions", "trial")
+
+    def save_model(self, request: HttpRequest, rule: Any, form: Any, change: bool) -> None:
+        super().save_model(request, rule, form, change)
+        if text := form.cleaned_data.get("trial"):
+            messages.info(request, _tried(text))
+
+
+def _tried(text: str) -> str:
+    """What a stranger's text would bring about."""
+    sender = next(iter(senders.active()), None)
+    found = automatic.plan(
+        text, intents.read(text), number="+12025550199", contact=None, sender=sender, now=timezone.now()
+    )
+    matched = ", ".join(rule.name for rule in found.matched) or "none"
+    said = "; ".join(f"to {each.to}: {each.text}" for each in found.texts) or "nothing"
+    return f"Rules that match {text!r}: {matched}. It would be answered: {said}."
+
+
+@admin.register(AutomaticText)
+class AutomaticTextAdmin(ReadOnly):
+    list_display = ("kind", "number", "sender", "rule", "held", "moment")
+    list_filter = ("kind", "held")
+    list_select_related = ("sender",)
+    looks_up = ("number", "cause")
+    fields = (*list_display, "cause", "step", "message")
+
+    @admin.display(description="at")
+    def moment(self, row: AutomaticText) -> datetime:
+        return datetime.fromtimestamp(row.at, UTC)
+
+
+@admin.register(Errand)
+class ErrandAdmin(ReadOnly):
+    list_display = ("kind", "target", "rule", "tries", "outcome", "created_at", "done_at", "is_waiting")
+    list_filter = ("kind", ("due_at", admin.EmptyFieldListFilter))
+    fields = (*list_display, "key", "message")
+
+    @admin.display(boolean=True, description="waits to be done")
+    def is_waiting(self, errand: Errand) -> bool:
+        return errand.due_at is not None

@@ -16,7 +16,7 @@ from django.db.models import CharField, Exists, F, Max, Min, OuterRef, Q, TextFi
 from django.db.models.functions import Coalesce, JSONObject
 from django.utils import timezone
 
-from paceline.sms import errors, segments, templates
+from paceline.sms import errors, pacing, segments, templates
 from paceline.sms.status import UNFINISHED, Status
 
 from . import caps, engine, lanes, replies, senders, signals, suppressions
@@ -397,11 +397,12 @@ def release(campaign: Campaign, now: float) -> int:
             return 0
         left = campaign.tranche_left or campaign.batch_size or CHUNK
         room = min(CHUNK, left, replies.room(campaign, now))
-        held = list(mine.filter(status=Status.HELD).order_by("pk").values_list("pk", "to", "fields")[:room])
-        suppressed = suppressions.among(number for _, number, _ in held)
+        rows = mine.filter(status=Status.HELD).order_by("pk").values_list("pk", "to", "frm", "fields")[:room]
+        held = [(pk, suppressions.Way(to, frm, campaign.list_id), fields) for pk, to, frm, fields in rows]
+        suppressed = suppressions.among(way for _, way, _ in held)
         queued, ended = [], []
-        for message_id, number, fields in held:
-            if number in suppressed:
+        for message_id, way, fields in held:
+            if way in suppressed:
                 ended.append((Status.SUPPRESSED.value, "", message_id))
                 continue
             try:
@@ -431,7 +432,9 @@ def _tranche_is_due(campaign: Campaign, now: float) -> bool:
     # who has had the texts of today is not waited for
     if mine.filter(status__in=[Status.QUEUED, Status.LEASED]).exclude(code=caps.RECIPIENT).exists():
         return False
-    last = mine.aggregate(last=Max("submitted_at"))["last"]
+    # a submit that is still to come is of a clock that was put back: it would hold up the next tranche for as long
+    past = mine.filter(submitted_at__lte=now + pacing.LOOKAHEAD_SECONDS + lanes.LEAD_MOST_SECONDS)
+    last = past.aggregate(last=Max("submitted_at"))["last"]
     return last is None or now >= last + campaign.delay_period
 
 

@@ -6,26 +6,32 @@ No finding repeats the value of an option.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
 from django.urls import NoReverseMatch, reverse
 
 from paceline.sms.errors import WebhookRejected
 from paceline.sms.messages import WebhookRequest
 from paceline.sms.providers import Provider
 
-from . import accounts, databases
+from . import accounts, databases, suppressions
 
 SHAPE = 'PACELINE = {"PROVIDERS": {"default": {"BACKEND": "console"}}, "REGION": "US"}'
 KNOWN = frozenset(
-    {"PROVIDERS", "REGION", "WEBHOOK_URL", "APPLY_IN_WEBHOOK", "DATA_DIR", "INSTANCE", "SETTLE_SECONDS", "WIRE_LOG"}
+    {
+        *("PROVIDERS", "REGION", "WEBHOOK_URL", "APPLY_IN_WEBHOOK", "DATA_DIR", "INSTANCE", "SETTLE_SECONDS"),
+        *("WIRE_LOG", "PROGRAM_NAME", "HELP_CONTACT", "MESSAGE_FREQUENCY", "STOP_TEXT", "START_TEXT", "HELP_TEXT"),
+        *("ANSWER_KEYWORDS", "OFFICE_HOURS", "OFFICE_CLOSED_TEXT", "AUTOMATIC_PER_MINUTE", "WEBHOOK_SECRET"),
+        *("OPTOUT_KEY", "STOP_SCOPE"),
+    }
 )
+KEY_LEAST = 16  # characters of an OPTOUT_KEY
 SQLITE = f'DATABASES["default"]["OPTIONS"] = {databases.SQLITE_OPTIONS}'
 CANNOT_VERIFY = "cannot be verified"  # how providers without their secret begin their rejection
 ENGINES = ("sqlite", "postgresql", "mysql")
@@ -36,6 +42,7 @@ def register_all() -> None:
     for check in (check_settings, check_providers, check_database):
         register(check)
     register(check_webhooks, Tags.urls)
+    register(check_key, Tags.database)
 
 
 def check_settings(**options: Any) -> Iterable[CheckMessage]:
@@ -63,6 +70,12 @@ def _settings() -> Iterator[CheckMessage]:
     for key in sorted(set(map(str, given)) - KNOWN):
         hint = f"Known are {', '.join(sorted(KNOWN))}."
         yield Warning(f"PACELINE has {key!r}, which means nothing", hint, id="paceline.W001")
+    if given.get("STOP_SCOPE", "all") not in suppressions.STOP_SCOPES:
+        hint = 'It is how far a STOP reaches: "all", or "sender" for the number that it was said to.'
+        yield Error("PACELINE['STOP_SCOPE'] is unknown", hint, id="paceline.E011")
+    if 0 < len(str(given.get("OPTOUT_KEY") or "")) < KEY_LEAST:
+        hint = "Make one with: python3 -c 'import secrets; print(secrets.token_hex(32))'"
+        yield Warning("PACELINE['OPTOUT_KEY'] is so short that it can be guessed", hint, id="paceline.W006")
     providers = given.get("PROVIDERS")
     if not isinstance(providers, dict) or not providers:
         yield Error("PACELINE['PROVIDERS'] names no provider", f"For a start: {SHAPE}", id="paceline.E004")
@@ -185,3 +198,15 @@ def _database() -> Iterator[CheckMessage]:
         if "wal" not in str(given.get("init_command", "")).lower():
             said = "SQLite runs without WAL: a reader holds up every writer"
             yield Warning(said, f"Paste: {SQLITE}", id="paceline.W005")
+
+
+def check_key(databases: Sequence[str] | None = None, **options: Any) -> Iterable[CheckMessage]:
+    """The opt-outs can be found with our key. Asks the database, so only `manage.py check --database default` does."""
+    if DEFAULT_DB_ALIAS not in (databases or ()):
+        return []
+    try:
+        wrong = suppressions.is_key_wrong()
+    except DatabaseError:  # its tables are not there yet
+        return []
+    said = "The opt-outs were made with another key: nothing is sent"
+    return [Error(said, suppressions.MEND, id="paceline.E012")] if wrong else []

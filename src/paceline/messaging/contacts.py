@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -12,15 +13,16 @@ from django.utils import timezone
 
 from . import engine
 from .models import Contact, ContactList, Membership
-from .sheets import Row
-
-CHUNK = 500
+from .sheets import Row, Sheet
 
 _CONTACTS = Contact._meta.db_table
 _quoted = json.encoder.encode_basestring_ascii
 
 Told = dict[str, dict[str, str]]
 """Number → field → cell."""
+
+Chunk = tuple[list[Row], Told, set[str]]
+"""Rows of one transaction, what they say about each number, and the numbers that no earlier row had."""
 
 
 @dataclass(slots=True)
@@ -45,18 +47,30 @@ def add(
     for progress and for rejects.
     """
     done = Imported()
+    chunks = _chunks(iter(rows), done)
+    if isinstance(rows, Sheet) and engine.has_a_server():
+        chunks = _ahead(chunks)
     with engine.bulk():
-        for chunk in _chunks(iter(rows)):
-            told, first_seen = _read(chunk, done)
+        for chunk, told, first_seen in chunks:
             with engine.write():
                 _add(told, first_seen, into, done)
             on_rows(chunk)
     return done
 
 
-def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    while chunk := list(islice(rows, CHUNK)):
-        yield chunk
+def _chunks(rows: Iterator[Row], done: Imported) -> Iterator[Chunk]:
+    most = engine.load()
+    while chunk := list(islice(rows, most)):
+        yield chunk, *_read(chunk, done)
+
+
+def _ahead(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    """The same, each read while the one before is written: the server has a core of its own."""
+    with ThreadPoolExecutor(1) as reader:
+        following = reader.submit(next, chunks, None)
+        while (chunk := following.result()) is not None:
+            following = reader.submit(next, chunks, None)
+            yield chunk
 
 
 def _read(chunk: list[Row], done: Imported) -> tuple[Told, set[str]]:
@@ -82,18 +96,16 @@ def _read(chunk: list[Row], done: Imported) -> tuple[Told, set[str]]:
 
 
 def _add(told: Told, first_seen: set[str], into: ContactList, done: Imported) -> None:
-    """One chunk in four statements, however many its rows: look, insert, fill up, enrol."""
+    """One chunk in four steps, however many its rows: insert, look at those known before, fill these up, enrol all."""
     if not told:
         return
-    known = _known(told)
-    new = [(number, _as_json(fields)) for number, fields in told.items() if number not in known]
-    added = _insert(new)
-    done.new += added
-    done.known += len(first_seen & known.keys()) + len(new) - added
-    if added < len(new):  # another import was quicker with some of them: theirs are filled up like all known ones
-        known = _known(told)
+    new = _insert(told)
+    known = _known([number for number in told if number not in new])
+    done.new += len(new)
+    done.known += len(first_seen & known.keys())
     _fill_up(known, told, first_seen)
-    _enrol(into, [*told])
+    ids = new | {number: pk for number, (pk, _) in known.items()}
+    _enrol(into, [ids[number] for number in told if number in ids])
 
 
 def _merged(before: dict[str, str], after: dict[str, str], replaces: bool) -> dict[str, str]:
@@ -108,19 +120,21 @@ def _as_json(fields: dict[str, str]) -> str:
     return "{" + ", ".join([f"{_quoted(key)}: {_quoted(value)}" for key, value in fields.items()]) + "}"
 
 
-def _known(numbers: Collection[str]) -> dict[str, tuple[int, str]]:
-    """{number: (id, fields as JSON)} of those that are contacts already."""
-    marks = ", ".join(["%s"] * len(numbers))
-    found = engine.rows(
-        f"SELECT number, id, {engine.as_text('fields')} FROM {_CONTACTS} WHERE number IN ({marks})", [*numbers]
-    )
-    return {number: (pk, fields) for number, pk, fields in found}
-
-
-def _insert(new: Sequence[tuple[str, str]]) -> int:
+def _insert(told: Told) -> dict[str, int]:
+    """{number: id} of those that were no contacts yet, and are now."""
     now = engine.moment(timezone.now())
-    rows = [(number, fields, now) for number, fields in new]
-    return engine.insert(_CONTACTS, ("number", "fields", "created_at"), rows)
+    rows = [(number, _as_json(fields), now) for number, fields in told.items()]
+    return engine.insert_keyed(_CONTACTS, ("number", "fields", "created_at"), rows)
+
+
+def _known(numbers: Sequence[str]) -> dict[str, tuple[int, str]]:
+    """{number: (id, fields as JSON)} of those that are contacts already."""
+    known = {}
+    for part in engine.chunks(numbers):
+        condition, params = engine.one_of("number", part)
+        look = f"SELECT number, id, {engine.as_text('fields')} FROM {_CONTACTS} WHERE {condition}"
+        known.update({number: (pk, fields) for number, pk, fields in engine.rows(look, params)})
+    return known
 
 
 def _fill_up(known: dict[str, tuple[int, str]], told: Told, first_seen: set[str]) -> None:
@@ -133,15 +147,9 @@ def _fill_up(known: dict[str, tuple[int, str]], told: Told, first_seen: set[str]
     engine.many(f"UPDATE {_CONTACTS} SET fields = %s WHERE id = %s", changed)
 
 
-def _enrol(into: ContactList, numbers: Sequence[str]) -> None:
-    """On the list once, in the order in which they became contacts."""
-    marks = ", ".join(["%s"] * len(numbers))
-    engine.insert_new(
-        Membership._meta.db_table,
-        ("list_id", "contact_id"),
-        f"SELECT %s, id FROM {_CONTACTS} WHERE number IN ({marks}) ORDER BY id",
-        [into.pk, *numbers],
-    )
+def _enrol(into: ContactList, contact_ids: Sequence[int]) -> None:
+    """On the list once, in the order of the sheet."""
+    engine.insert(Membership._meta.db_table, ("list_id", "contact_id"), [(into.pk, each) for each in contact_ids])
 
 
 def get_list(name: str) -> ContactList:

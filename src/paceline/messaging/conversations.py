@@ -261,7 +261,7 @@ def reply(
         row = _lock(conversation)
         if once and (message := TextMessage.objects.filter(reference=once, team_reply__conversation=row).first()):
             return message
-        if suppressions.among([row.number]):
+        if suppressions.among([suppressions.Way(row.number, row.ours)]):
             raise errors.Refused("This number may not be texted: it is suppressed", code="suppressed")
         message = outbox.queue_text(spelled, sender, row.number, reference=once)
         TeamReply.objects.create(message=message, conversation=row, author=name_of(author), at=at)
@@ -278,13 +278,12 @@ def reply(
 
 def obstacle(conversation: Conversation) -> str:
     """Why no reply can leave now, in a sentence; empty when one can."""
-    if suppressions.among([conversation.number]):
-        return "This number may not be texted: it is suppressed"
     try:
         _way_back(conversation)
-    except errors.ProviderError as error:
+        stopped = suppressions.among([suppressions.Way(conversation.number, conversation.ours)])
+    except PacelineError as error:
         return str(error)
-    return ""
+    return "This number may not be texted: it is suppressed" if stopped else ""
 
 
 def _way_back(conversation: Conversation) -> Sender:
@@ -379,6 +378,22 @@ def _close(locked: Iterable[Conversation], by: str, at: datetime) -> int:
         Spell.objects.filter(conversation__in=ids, closed_at=None).update(closed_at=at, closed_by=by)
         signals.tell_conversations(signals.conversation_closed, [(pk, at, by, None) for pk in ids])
     return len(ids)
+
+
+def forget(number: str, mark: str) -> None:
+    """Of an erased person only `mark` remains: closed, without the team's notes. The record of the backlog stays."""
+    for pk in Conversation.objects.filter(number=number).order_by("pk").values_list("pk", flat=True):
+        with engine.write():
+            row = engine.locked(Conversation.objects.filter(pk=pk)).get()
+            _close([row], "", timezone.now())
+            Note.objects.filter(conversation=row).delete()
+            before = Conversation.objects.filter(number=mark, ours=row.ours).first()
+            if before is None:
+                Conversation.objects.filter(pk=pk).update(number=mark, contact=None)
+                continue
+            for model in (Reply, TeamReply, Spell):  # erased before, and they have written again since
+                model._default_manager.filter(conversation=row).update(conversation=before)
+            row.delete()
 
 
 def reopen(conversation: Conversation, by: Any = "", *, at: datetime | None = None) -> bool:

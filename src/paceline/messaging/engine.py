@@ -9,10 +9,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from django.db import OperationalError, connection, models, transaction
 from django.db.models.expressions import RawSQL
+
+from . import turnstile
 
 log = logging.getLogger("paceline.engine")
 
@@ -21,6 +24,9 @@ BUSY_SECONDS = 30.0
 
 CHUNK = 500
 """Rows that one write transaction may hold at the most, so that it stays short."""
+
+LOAD = 10_000
+"""Rows that one transaction of an import may hold on PostgreSQL, where hardly anybody waits for what it writes."""
 
 _writer = threading.RLock()
 """SQLite has one writer. Threads of one process take turns here, instead of polling for its file lock."""
@@ -74,23 +80,25 @@ def _afterwards() -> Iterator[None]:
 
 @contextmanager
 def _prompt_transaction() -> Iterator[None]:
-    """BEGIN IMMEDIATE, asked for every millisecond while another process writes.
+    """BEGIN IMMEDIATE, asked for every millisecond while another process writes, by the one whose turn it is next.
 
     SQLite's own waiting sleeps up to 100 ms between two looks: beside a process with much to write it comes too late
-    again and again.
+    again and again. So would any that only looks often, beside one whose threads follow each other without a gap: who
+    waits holds the turnstile, and through it nobody can pass by.
     """
     give_up_at = time.monotonic() + BUSY_SECONDS
     with ExitStack() as transaction_block, connection.cursor() as cursor:
         cursor.execute("PRAGMA busy_timeout = 0")
         try:
-            while True:
-                try:
-                    transaction_block.enter_context(transaction.atomic())
-                    break
-                except OperationalError as error:
-                    if not is_busy(error) or time.monotonic() > give_up_at:
-                        raise
-                    time.sleep(0.001)
+            with turnstile.held(str(connection.settings_dict["NAME"])):
+                while True:
+                    try:
+                        transaction_block.enter_context(transaction.atomic())
+                        break
+                    except OperationalError as error:
+                        if not is_busy(error) or time.monotonic() > give_up_at:
+                            raise
+                        time.sleep(turnstile.LOOK_SECONDS)
         finally:
             cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
         yield
@@ -130,7 +138,8 @@ def now() -> float:
 def locked(queryset: models.QuerySet[Any], *, skip: bool = False) -> models.QuerySet[Any]:
     """The rows of `queryset`, locked until the transaction ends; `skip` passes by what others hold.
 
-    On SQLite the transaction itself is the lock.
+    On SQLite the transaction itself is the lock. On PostgreSQL who only refers to such a row does not wait for it:
+    a new message to its sender, and the check of a reference that PostgreSQL may repeat at a commit.
     """
     features = connection.features
     if not features.has_select_for_update:
@@ -138,6 +147,7 @@ def locked(queryset: models.QuerySet[Any], *, skip: bool = False) -> models.Quer
     return queryset.select_for_update(
         skip_locked=skip and features.has_select_for_update_skip_locked,
         of=("self",) if features.has_select_for_update_of else (),
+        no_key=features.has_select_for_no_key_update,
     )
 
 
@@ -204,6 +214,15 @@ def among(model: type[models.Model], field: str, values: Sequence[Any]) -> RawSQ
     return RawSQL(sql, params, output_field=models.BooleanField())  # noqa: S611 names of our own tables
 
 
+def holds(model: type[models.Model], field: str, part: bytes) -> RawSQL:
+    """As a filter for a queryset of `model`: the binary field has these bytes in it. Looks at every row."""
+    quote = connection.ops.quote_name
+    column = f"{quote(model._meta.db_table)}.{quote(model._meta.get_field(field).column)}"
+    sql = {"postgresql": f"position(%s in {column}) > 0", "mysql": f"LOCATE(%s, {column}) > 0"}
+    found = sql.get(connection.vendor, f"instr({column}, %s) > 0")
+    return RawSQL(found, [part], output_field=models.BooleanField())  # noqa: S611 names of our own tables
+
+
 def aside(column: str) -> str:
     """A column in a condition that is to be no reason for using an index: the row is known by its id."""
     return f"+{column}" if connection.vendor == "sqlite" else column
@@ -216,30 +235,76 @@ def insert(table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) ->
     names, marks = ", ".join(columns), ", ".join(["%s"] * len(columns))
     if connection.vendor == "sqlite":
         return many(f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING", rows)
-    values = ", ".join([f"({marks})"] * len(rows))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT {_IGNORE.get(connection.vendor, '')}INTO {table} ({names}) VALUES {values}{_on_conflict()}",
-            [value for row in rows for value in row],
-        )
+    with connection.cursor() as cursor, _source(cursor, table, columns, rows) as (source, params):
+        cursor.execute(f"INSERT {_ignore()}INTO {table} ({names}) {source}{_on_conflict()}", params)
         return int(cursor.rowcount)
+
+
+def insert_keyed(table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, int]:
+    """Inserts those rows that no constraint forbids; answers {key: id} of these. The first column is the key.
+
+    Within `write`. On a server they go in by their keys: neighbours share the pages of its index, and two that insert
+    the same keys at the same time do not wait for each other crosswise.
+    """
+    if not rows:
+        return {}
+    if connection.vendor == "sqlite":
+        return _keyed_by_the_only_writer(table, columns, rows)
+    rows = sorted(rows, key=itemgetter(0))
+    if not connection.features.can_return_rows_from_bulk_insert:  # MySQL
+        before = _ids(table, columns[0], rows)
+        insert(table, columns, [row for row in rows if row[0] not in before])
+        return {key: pk for key, pk in _ids(table, columns[0], rows).items() if key not in before}
+    with connection.cursor() as cursor, _source(cursor, table, columns, rows) as (source, params):
+        into = f"INSERT {_ignore()}INTO {table} ({', '.join(columns)})"
+        cursor.execute(f"{into} {source}{_on_conflict()} RETURNING {columns[0]}, id", params)
+        return dict(cursor.fetchall())
+
+
+def _keyed_by_the_only_writer(table: str, columns: Sequence[str], values: Sequence[Sequence[Any]]) -> dict[str, int]:
+    """On SQLite ids only rise, and while we write nobody else does."""
+    (last,) = rows(f"SELECT COALESCE(MAX(id), 0) FROM {table}")
+    insert(table, columns, values)
+    return dict(rows(f"SELECT {columns[0]}, id FROM {table} WHERE id > %s", last))
+
+
+def _ids(table: str, key: str, keyed: Sequence[Sequence[Any]]) -> dict[str, int]:
+    condition, params = one_of(key, [row[0] for row in keyed])
+    return dict(rows(f"SELECT {key}, id FROM {table} WHERE {condition}", params))
+
+
+@contextmanager
+def _source(
+    cursor: Any, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> Iterator[tuple[str, list[Any]]]:
+    """What an INSERT takes `rows` from, and its parameters: VALUES, or for many on PostgreSQL a table copied before."""
+    if connection.vendor == "postgresql" and len(rows) > CHUNK and hasattr(cursor, "copy"):
+        names, incoming = ", ".join(columns), f"{table}_incoming"
+        cursor.execute(f"CREATE TEMPORARY TABLE {incoming} AS SELECT {names} FROM {table} WITH NO DATA")
+        with cursor.copy(f"COPY {incoming} ({names}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+        yield f"SELECT {names} FROM {incoming}", []
+        cursor.execute(f"DROP TABLE {incoming}")
+    else:
+        marks = ", ".join(["%s"] * len(columns))
+        yield f"VALUES {', '.join([f'({marks})'] * len(rows))}", [value for row in rows for value in row]
 
 
 def insert_new(table: str, columns: Sequence[str], select: str, params: Sequence[Any]) -> int:
     """INSERT … SELECT of those rows that no constraint forbids; `select` has a WHERE. Answers how many."""
     with connection.cursor() as cursor:
         names = ", ".join(columns)
-        cursor.execute(
-            f"INSERT {_IGNORE.get(connection.vendor, '')}INTO {table} ({names}) {select}{_on_conflict()}", params
-        )
+        cursor.execute(f"INSERT {_ignore()}INTO {table} ({names}) {select}{_on_conflict()}", params)
         return int(cursor.rowcount)
 
 
-_IGNORE = {"mysql": "IGNORE "}
+def _ignore() -> str:
+    return "IGNORE " if connection.vendor == "mysql" else ""
 
 
 def _on_conflict() -> str:
-    return "" if connection.vendor in _IGNORE else " ON CONFLICT DO NOTHING"
+    return "" if connection.vendor == "mysql" else " ON CONFLICT DO NOTHING"
 
 
 def as_text(column: str) -> str:
@@ -289,6 +354,16 @@ def moment(value: datetime) -> Any:
 def amount(field: models.Field[Any, Any], value: Any) -> Any:
     """A decimal (or None) as a parameter for the column of `field`."""
     return field.get_db_prep_save(value, connection)
+
+
+def has_a_server() -> bool:
+    """True when the database works in a process of its own, beside ours."""
+    return connection.vendor != "sqlite"
+
+
+def load() -> int:
+    """Rows that one transaction of an import is to hold."""
+    return LOAD if connection.vendor == "postgresql" else CHUNK
 
 
 def chunks(rows: Sequence[Any], size: int = CHUNK) -> Iterator[Sequence[Any]]:

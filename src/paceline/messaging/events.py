@@ -30,6 +30,7 @@ from .models import Event
 log = logging.getLogger("paceline.events")
 
 APPLY_MOST = 100
+TEXTS_AT_ONCE = 50  # so that a dispatcher's claims need not wait longer than for other writes
 KEEP_UNMATCHED_SECONDS = 72 * 3600.0
 
 
@@ -167,7 +168,7 @@ def _apply(due: Sequence[Event], now: float) -> None:
         with engine.write():
             for event in reports.apply(told):
                 _keep_for_later(event, now, "no message with this reference or provider_id")
-    for part in engine.chunks([(event, item) for event, item in read if isinstance(item, InboundText)], APPLY_MOST):
+    for part in engine.chunks([(event, item) for event, item in read if isinstance(item, InboundText)], TEXTS_AT_ONCE):
         inbox.receive(part)
     with engine.write():
         engine.many(

@@ -11,11 +11,14 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection
 from django.utils import timezone
 
+from paceline.sms import intents
+from paceline.sms.intents import Certainty, Reading
 from paceline.sms.keywords import Keyword, classify
 from paceline.sms.messages import InboundText, new_reference
 from paceline.sms.status import Status
 
-from . import conversations, engine, signals, suppressions
+from . import automatic, conversations, engine, signals, suppressions
+from .automatic import Heard
 from .conversations import Answered, Incoming, Taken
 from .models import Contact, Event, Sender, TextMessage
 
@@ -23,27 +26,32 @@ NUMBER = re.compile(r"\+[0-9]{3,15}")
 
 
 def obey(text: InboundText) -> None:
-    """STOP suppresses the number, START lifts what a STOP has set. Runs in the webhook's own commit."""
+    """STOP suppresses the number, START lifts what a STOP has set. Runs in the webhook's own commit.
+
+    What a provider has taken for a STOP is one, in whatever words.
+    """
     if not NUMBER.fullmatch(text.number):
         return  # a short code or a name: nothing that a text could be sent to
-    match classify(text.text):
+    match Keyword.STOP if text.opted_out else classify(text.text):
         case Keyword.STOP:
-            suppressions.add(text.number, suppressions.Reason.OPT_OUT, f"replied {text.text.strip()[:40]!r}")
+            suppressions.stop(text.number, text.sender, text.text, text.at)
         case Keyword.START:
-            suppressions.lift_opt_out(text.number)
+            suppressions.lift_opt_out(text.number, text.sender, text.text, text.at)
 
 
 def receive(texts: Sequence[tuple[Event, InboundText]]) -> list[Taken]:
     """Stores inbound texts, each once, with who wrote it, to which sender and what it answers; opens conversations.
 
-    Answers those that were new. One short transaction, and a handful of statements, for at most `engine.CHUNK` texts;
-    what can be read before it is. Twice the same text changes nothing, whoever applies it, in any order.
+    Answers those that were new. What can be read before a transaction is; each is short: a handful of statements for
+    some hundreds of texts, or a few texts when they may be answered by themselves, which is done in it. Twice the same
+    text changes nothing, whoever applies it, in any order.
     """
+    taken: list[Taken] = []
     if new := _new(texts):
-        drafts = _attributed(new)
-        with engine.write():
-            return _take_in(drafts)
-    return []
+        for part in engine.chunks(_attributed(new), automatic.at_once()):
+            with engine.write():
+                taken += _take_in(part)
+    return taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,7 @@ class _Draft:
     contact_id: int | None
     sender_id: int | None
     answers: Answered | None
+    reading: Reading
 
 
 def _new(texts: Sequence[tuple[Event, InboundText]]) -> dict[str, tuple[Event, InboundText]]:
@@ -69,7 +78,7 @@ def _new(texts: Sequence[tuple[Event, InboundText]]) -> dict[str, tuple[Event, I
 
 
 def _attributed(new: Mapping[str, tuple[Event, InboundText]]) -> list[_Draft]:
-    """Who wrote each text, to which sender, and what it answers: three queries."""
+    """Who wrote each text, to which sender, what it answers and what it orders: three queries."""
     numbers = sorted({text.number for _, text in new.values()})
     contacts = Contact.objects.filter(engine.among(Contact, "number", numbers)).values_list("number", "pk")
     ours = sorted({text.sender for _, text in new.values()})
@@ -79,7 +88,15 @@ def _attributed(new: Mapping[str, tuple[Event, InboundText]]) -> list[_Draft]:
         [(contact_of.get(text.number), text.sender, event.received_at) for event, text in new.values()]
     )
     return [
-        _Draft(reference, event, text, contact_of.get(text.number), sender_of.get((event.account, text.sender)), found)
+        _Draft(
+            reference,
+            event,
+            text,
+            contact_of.get(text.number),
+            sender_of.get((event.account, text.sender)),
+            found,
+            _read(text),
+        )
         for (reference, (event, text)), found in zip(new.items(), answers, strict=True)
     ]
 
@@ -87,15 +104,38 @@ def _attributed(new: Mapping[str, tuple[Event, InboundText]]) -> list[_Draft]:
 def _take_in(drafts: Sequence[_Draft]) -> list[Taken]:
     """Inserts the messages and puts those that nobody else has inserted meanwhile into their conversations."""
     mine = _insert(drafts)
+    readings = {draft.reference: draft.reading for draft in drafts}
     taken = conversations.take_in(
         [
-            Incoming(mine[d.reference], d.event.received_at, d.answers, needs_answer=classify(d.text.text) is None)
+            Incoming(
+                mine[d.reference], d.event.received_at, d.answers, needs_answer=_needs_answer(readings[d.reference])
+            )
             for d in drafts
             if d.reference in mine
         ]
     )
     signals.created([one.message.pk for one in taken])
+    for one in taken:
+        if (reading := readings[one.message.reference]).certainty is not Certainty.EXACT:  # that was obeyed already
+            suppressions.heed(one.message, reading)
+    drafted = {draft.reference: draft for draft in drafts}
+    automatic.answer_all(
+        Heard(one.message, readings[one.message.reference], one.conversation, draft.event.received_at)
+        for one in taken
+        for draft in [drafted[one.message.reference]]
+        if not draft.text.opted_out  # whoever has taken it for a STOP answers it
+    )
     return taken
+
+
+def _read(text: InboundText) -> Reading:
+    """What it asks for; what a provider has taken for a STOP is one."""
+    return Reading(Keyword.STOP, Certainty.EXACT) if text.opted_out else intents.read(text.text)
+
+
+def _needs_answer(reading: Reading) -> bool:
+    """False for an order that is obeyed: nobody of the team need see to it."""
+    return reading.intent is None or (reading.intent is Keyword.HELP and reading.certainty is not Certainty.EXACT)
 
 
 def _insert(drafts: Sequence[_Draft]) -> dict[str, TextMessage]:

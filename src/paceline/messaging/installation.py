@@ -25,7 +25,7 @@ from paceline.sms.errors import AccountProblem
 from paceline.sms.messages import new_reference
 from paceline.sms.status import Status
 
-from . import campaigns, engine, signals
+from . import campaigns, engine, signals, suppressions
 from .models import Campaign, Installation, TextMessage
 
 log = logging.getLogger("paceline.installation")
@@ -65,6 +65,8 @@ def guard() -> str:
     if stopped:
         return stopped
     _remember(database, epoch)
+    if suppressions.is_key_wrong():
+        return "its opt-outs were made with another key: `paceline doctor` says what to do"
     ours = name()
     if known_as and known_as != ours:
         said = f"is {ours}" if ours else "has none"

@@ -281,6 +281,12 @@ def count_submits(submits: dict[int, int], now: float) -> None:
 # --- what slows and stops -------------------------------------------------------------------------------------
 
 
+def lock(sender_ids: Iterable[int]) -> None:
+    """Senders that are about to be changed, one after another: by id, as a claim locks them, or the two would wait."""
+    if len(ids := set(sender_ids)) > 1:
+        list(engine.locked(Sender.objects.filter(pk__in=ids).order_by("pk")).values_list("pk", flat=True))
+
+
 def throttle(sender_id: int, now: float, retry_after: float | None) -> float:
     """The provider said 429: the lane rests and goes on slower. Answers the moment until which it rests."""
     sender = Sender.objects.get(pk=sender_id)
@@ -304,6 +310,7 @@ def heard(*sender_ids: int, uncertain: bool) -> None:
     if uncertain:
         senders.update(uncertain_streak=F("uncertain_streak") + 1)
     elif doubted := list(senders.exclude(uncertain_streak=0).values_list("pk", flat=True)):
+        lock(doubted)
         Sender.objects.filter(pk__in=doubted).update(uncertain_streak=0)
 
 

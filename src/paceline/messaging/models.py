@@ -81,10 +81,14 @@ class Sender(Limit):
 class Contact(models.Model):
     """A person, known by their number. A contact always hears from the same sender."""
 
-    number = models.CharField(max_length=16, unique=True)
+    number = models.CharField(max_length=16)
     fields = models.JSONField(default=dict, blank=True)
     sender = models.ForeignKey(Sender, null=True, blank=True, on_delete=models.SET_NULL, related_name="contacts")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        # not `unique` on the field: PostgreSQL would keep an index for LIKE as well, half the cost of an import
+        constraints = [models.UniqueConstraint(fields=["number"], name="one_contact_per_number")]
 
     def __str__(self) -> str:
         return self.number
@@ -104,7 +108,7 @@ class ContactList(models.Model):
 class Membership(models.Model):
     """A contact is on a list, once."""
 
-    list = models.ForeignKey(ContactList, on_delete=models.CASCADE, related_name="memberships")
+    list = models.ForeignKey(ContactList, on_delete=models.CASCADE, related_name="memberships", db_index=False)
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="memberships")
 
     class Meta:
@@ -115,20 +119,74 @@ class Membership(models.Model):
 
 
 class Suppression(models.Model):
-    """The entry that forbids sending to a number; an opt-out is one reason for it."""
+    """What forbids sending to a number: from all senders, from one, or for the campaigns of one list.
+
+    Looked up by `number_hash`; the number itself is empty once the person has been erased.
+    """
 
     class Reason(models.TextChoices):
         OPT_OUT = "opt-out"
         PROVIDER = "provider"
         MANUAL = "manual"
+        ERASED = "erased"
 
-    number = models.CharField(max_length=16, unique=True)
+    number = models.CharField(max_length=16, blank=True, db_index=True)
+    number_hash = models.CharField(max_length=64, editable=False)
+    scope_key = models.CharField(max_length=32, default="all", editable=False)  # all, sender:+12025550100, list:7
+    # a list that somebody has left cannot be deleted, and filled again, behind their back
+    list = models.ForeignKey(ContactList, null=True, blank=True, on_delete=models.PROTECT, editable=False)
     reason = models.CharField(max_length=12, choices=Reason.choices, default=Reason.MANUAL)
     evidence = models.TextField(blank=True)
+    needs_review = models.BooleanField(default=False, editable=False)  # in force, and a person is to look at it
+    said_at = models.DateTimeField(default=timezone.now, editable=False)  # the last time that the person said so
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    hashed_with = models.CharField(max_length=16, editable=False)  # the fingerprint of the key that made the hash
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["number_hash", "scope_key"], name="once_per_scope")]
 
     def __str__(self) -> str:
-        return self.number
+        return self.number or "(erased)"
+
+    @property
+    def scope(self) -> str:
+        """Where it holds, as people write it: all, sender:+12025550100, list:Guests."""
+        return self.scope_key if self.list is None else f"list:{self.list}"
+
+
+class LedgerEntry(models.Model):
+    """What has happened to the suppressions of a number: when, how and by whose word. Only ever added to."""
+
+    class What(models.TextChoices):
+        ADDED = "added"
+        LIFTED = "lifted"
+        CONFIRMED = "confirmed"
+        ERASED = "erased"
+
+    number = models.CharField(max_length=16, blank=True)  # empty after an erasure, as the evidence is
+    number_hash = models.CharField(max_length=64, db_index=True)
+    scope_key = models.CharField(max_length=32)
+    what = models.CharField(max_length=9, choices=What.choices)
+    reason = models.CharField(max_length=12, choices=Suppression.Reason.choices)
+    evidence = models.TextField(blank=True)
+    at = models.DateTimeField(default=timezone.now)
+    hashed_with = models.CharField(max_length=16)
+
+    class Meta:
+        verbose_name_plural = "ledger entries"
+
+    def __str__(self) -> str:
+        return f"{self.number or '(erased)'} {self.what}"
+
+
+class LedgerKey(models.Model):
+    """A key that hashes in the ledger were made with, by its fingerprint. One that is not ours stops all sending."""
+
+    fingerprint = models.CharField(max_length=16, unique=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.fingerprint
 
 
 class Campaign(Limit):
@@ -433,6 +491,126 @@ class QuickReply(models.Model):
 
     def __str__(self) -> str:
         return self.shortcut
+
+
+# --- keyword rules and what is automatic ----------------------------------------------------------------------
+
+
+class KeywordRule(models.Model):
+    """What is done by itself with an inbound text: whom it is for, which texts match, and the actions."""
+
+    class Match(models.TextChoices):
+        ANY = "any", "any text"
+        EXACT = "exact", "the whole text"
+        FIRST_WORD = "first_word", "the first word"
+        PATTERN = "pattern", "a pattern"
+
+    name = models.CharField(max_length=120, unique=True)
+    match = models.CharField(max_length=10, choices=Match.choices, default=Match.EXACT)
+    words = models.CharField(max_length=300, blank=True, help_text="with commas: JOIN, IN; a pattern: ... menu ...")
+    actions = models.JSONField(
+        default=list, help_text='[{"do": "reply", "text": "Welcome!"}, {"do": "tag", "tag": "vip"}]'
+    )
+    list = models.ForeignKey(
+        ContactList,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="rules",
+        help_text="only for who is on it; empty: for everybody",
+    )
+    language = models.CharField(
+        max_length=12, blank=True, help_text="only for contacts whose field `language` says so: es; empty: any"
+    )
+    position = models.IntegerField(default=100, help_text="lower is looked at first")
+    active = models.BooleanField(default=True)
+    go_on = models.BooleanField(default=False, help_text="look at the later rules too when this one matches")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["position", "id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        """Raises `ValidationError`, each fault with its field."""
+        from . import rules  # it knows this table
+
+        rules.check(self)
+
+
+class ContactTag(models.Model):
+    """A word that rules have put on a contact, once."""
+
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="tags")
+    name = models.CharField(max_length=60)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["contact", "name"], name="once_per_tag")]
+        indexes = [models.Index(fields=["name"], name="by_tag")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AutomaticText(models.Model):
+    """One thing that was done, or held back, without a person: the record that keeps machines from talking for ever.
+
+    Each has the inbound text that caused it, and which of its effects it is: nothing is done twice.
+    """
+
+    class Kind(models.TextChoices):
+        STOP = "stop"
+        START = "start"
+        HELP = "help"
+        REPLY = "reply"
+        HOURS = "hours"
+        FORWARD = "forward"
+        RULE = "rule", "a rule matched"
+
+    cause = models.CharField(max_length=32)  # the reference of the inbound text
+    step = models.PositiveSmallIntegerField()
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    number = models.CharField(max_length=21)  # whom it goes to; for a rule, who wrote
+    sender = models.ForeignKey(Sender, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
+    message = models.OneToOneField(TextMessage, null=True, on_delete=models.SET_NULL, related_name="automatic")
+    rule = models.CharField(max_length=120, blank=True)
+    held = models.CharField(max_length=60, blank=True)  # why it was not sent; empty: it was
+    at = models.FloatField()
+    excused_until = models.FloatField(null=True)  # until then it passes a suppression: what the person has asked for
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["cause", "step"], name="once_per_cause")]
+        indexes = [
+            models.Index(fields=["number", "at"], name="automatic_to"),
+            models.Index(fields=["at"], name="automatic_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
+
+
+class Errand(models.Model):
+    """What a rule wants done outside the database, at least once: an e-mail, or a webhook."""
+
+    class Kind(models.TextChoices):
+        EMAIL = "email"
+        WEBHOOK = "webhook"
+
+    key = models.CharField(max_length=48, unique=True)  # also the webhook-id: the same at each try
+    kind = models.CharField(max_length=7, choices=Kind.choices)
+    target = models.CharField(max_length=500)
+    message = models.ForeignKey(TextMessage, on_delete=models.CASCADE, related_name="errands")
+    rule = models.CharField(max_length=120)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    due_at = models.FloatField(null=True, default=0, db_index=True)  # null: nothing is left to do
+    tries = models.PositiveSmallIntegerField(default=0)
+    done_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=200, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
 
 
 # --- the pace that listens --------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from paceline.sms.status import Status
 
 from . import breaker, caps, engine, installation, lanes, senders, signals, suppressions
 from .clock import Clock
-from .models import Campaign, Contact, Sender, TextMessage
+from .models import AutomaticText, Campaign, Contact, Sender, TextMessage
 
 log = logging.getLogger("paceline.outbox")
 
@@ -35,6 +35,7 @@ GATE_AHEAD_SECONDS = 0.050
 SUBMIT_LEASE_SECONDS = 45.0  # connect and total time-outs of the transport (5 s + 30 s) and a margin
 CLOCKS_APART_SECONDS = 0.5  # this machine's clock from the database's, at the most
 TRIES_MOST = 12  # about six minutes of back-off
+LONGEST_DELAY_SECONDS = 60.0  # of a message that did not leave; one that met a 429 waits as long as its lane
 PRIORITY_DIRECT = 10
 
 TABLE = TextMessage._meta.db_table
@@ -534,9 +535,9 @@ GATE_READS = (
 def gate(leases: Sequence[Lease], clock: Clock, *, keep: bool = False) -> list[Submission]:
     """The last look before the wire, and the commit of `submitting`: what comes back may be written, once.
 
-    Passes what is still leased by this attempt, not suppressed, of a running campaign, not expired, under the caps of
-    its sender, recipient, account and campaign. The rest goes where it belongs: back to the queue (with `keep` it
-    stays leased to the caller), suppressed, cancelled, expired.
+    Passes what is still leased by this attempt, not suppressed (unless it is what the suppressed have just asked for),
+    of a running campaign, not expired, under the caps of its sender, recipient, account and campaign. The rest goes
+    where it belongs: back to the queue (with `keep` it stays leased to the caller), suppressed, cancelled, expired.
     """
     failpoints.hit("before_gate")
     held = {lease.id: lease for lease in leases}
@@ -563,7 +564,9 @@ def _pass(held: dict[int, Lease], met: _Met, *, was: Status = Status.LEASED, kee
     rows = engine.locked(mine.values_list(*GATE_READS, named=True))
     messages = [row for row in rows if row.status == was and (was == "queued" or row.attempt == held[row.pk].attempt)]
     campaigns = till.campaigns({m.campaign_id for m in messages if m.campaign_id})
-    suppressed = suppressions.among(m.to for m in messages)
+    ways = {m.pk: _way(m, campaigns.get(m.campaign_id)) for m in messages}
+    suppressed = suppressions.among(ways.values())
+    excused = _excused([m for m in messages if ways[m.pk] in suppressed], now)
     till.look_up(messages, senders_)
     passed: list[Submission] = []
     stopped: dict[Status, list[Lease]] = defaultdict(list)
@@ -571,7 +574,8 @@ def _pass(held: dict[int, Lease], met: _Met, *, was: Status = Status.LEASED, kee
     reached: dict[int, caps.Reached] = {}
     for message in messages:
         lease, sender = held[message.pk], senders_[message.sender_id]
-        end = _stop(message, campaigns.get(message.campaign_id), sender, message.to in suppressed, now)
+        is_suppressed = ways[message.pk] in suppressed and message.pk not in excused
+        end = _stop(message, campaigns.get(message.campaign_id), sender, is_suppressed, now)
         if end is None and sender.daily_cap is not None:
             used = lanes.used_today(sender, now) + submits[sender.pk]
             end = Status.QUEUED if used >= sender.daily_cap else None
@@ -599,6 +603,19 @@ def _pass(held: dict[int, Lease], met: _Met, *, was: Status = Status.LEASED, kee
     lanes.count_submits({pk: n for pk, n in submits.items() if senders_[pk].daily_cap is not None}, now)
     till.save()
     return passed
+
+
+def _way(message: Any, campaign: Campaign | None) -> suppressions.Way:
+    return suppressions.Way(message.to, message.frm, None if campaign is None else campaign.list_id)
+
+
+def _excused(messages: Sequence[Any], now: float) -> set[int]:
+    """Those that their suppressed recipients have asked for by the very text they answer: see `automatic`."""
+    direct = {m.pk: m.to for m in messages if m.campaign_id is None}
+    if not direct:
+        return set()
+    asked_for = AutomaticText.objects.filter(message__in=list(direct), excused_until__gt=now)
+    return {pk for pk, number in asked_for.values_list("message", "number") if direct[pk] == number}
 
 
 def _senders(ids: set[int]) -> dict[int, Sender]:
@@ -695,6 +712,8 @@ def settle(outcomes: Sequence[Outcome], *, keep_until: float | None = None) -> N
             _requeue(by_kind[Missed], 0.0, keep_until)
         for outcome in by_kind[errors.AccountProblem]:  # before the senders, as a claim locks them
             lanes.block(Sender.objects.get(pk=outcome.lease.sender_id).account, _why(outcome))
+        if by_kind[errors.Throttled] or by_kind[errors.SenderProblem]:
+            lanes.lock(outcome.lease.sender_id for outcome in outcomes)
         for outcome in by_kind[errors.Throttled]:
             retry_after = getattr(outcome.result, "retry_after", None)
             until = lanes.throttle(outcome.lease.sender_id, outcome.at, retry_after)
@@ -802,9 +821,11 @@ def _settle_refused(outcomes: Sequence[Outcome]) -> None:
         f"UPDATE {TABLE} SET status = 'refused', lease_until = NULL, code = %s, reason = %s {_STILL_OURS}",
         [(_code(o), _why(o), o.lease.id, o.lease.attempt) for o in outcomes],
     )
-    opted_out = [o.lease.id for o in outcomes if isinstance(o.result, errors.OptedOut)]
-    for number in TextMessage.objects.filter(pk__in=opted_out).values_list("to", flat=True) if opted_out else ():
-        suppressions.add(number, suppressions.Reason.PROVIDER, "the provider refused a text: opted out")
+    opted_out = {o.lease.id: _code(o) for o in outcomes if isinstance(o.result, errors.OptedOut)}
+    if not opted_out:
+        return
+    for pk, number, frm in TextMessage.objects.filter(pk__in=list(opted_out)).values_list("pk", "to", "frm"):
+        suppressions.refused(number, frm, f"the provider refused a text: opted out {opted_out[pk]}".strip())
 
 
 def _settle_unavailable(outcomes: Sequence[Outcome], keep_until: float | None, resting: set[int]) -> None:
@@ -823,7 +844,7 @@ def _settle_unavailable(outcomes: Sequence[Outcome], keep_until: float | None, r
                 [(_code(outcome), _why(outcome), outcome.lease.id, outcome.lease.attempt)],
             )
             continue
-        until = outcome.at + min(60.0, 0.25 * 2**tried)
+        until = outcome.at + min(LONGEST_DELAY_SECONDS, 0.25 * 2**tried)
         _requeue([outcome], until, keep_until, tries=tried)
         lanes.hold_account(outcome.lease.sender_id, min(until, outcome.at + 5.0))
 

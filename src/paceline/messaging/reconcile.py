@@ -50,6 +50,13 @@ def settle_seconds(alias: str) -> float:
     return SETTLE_SECONDS if value is None else float(value)
 
 
+def longest_wait(alias: str, look_ups: int) -> float:
+    """The most seconds until the account's provider is asked again about a message, after so many look-ups."""
+    if not look_ups:
+        return max(settle_seconds(alias), ANSWER_SECONDS)
+    return max(AGAIN_SECONDS * 4.0 ** (look_ups - 1), ANSWER_SECONDS)
+
+
 @dataclass(frozen=True, slots=True)
 class _Question:
     """One look-up under way. `believe`: the settle time is over, so a proof of absence counts."""
@@ -85,6 +92,10 @@ class Reconciler:
         _schedule(now)
         self._ask(self._due(now), now)
 
+    def forget_rests(self) -> None:
+        """The clock was set: whoever rested by the old one is asked again."""
+        self._rests_until.clear()
+
     def take_in(self) -> None:
         """Applies the answers that have come; costs nothing when none has."""
         if self._asked:
@@ -114,7 +125,7 @@ class Reconciler:
     def _due(self, now: float) -> list[TextMessage]:
         """What is to be asked about, a fair share of each account: a slow provider must not have all the places."""
         found: list[TextMessage] = []
-        aliases = _askable()
+        aliases = askable()
         for alias in aliases:
             under_way = sum(question.alias == alias for question in self._asked.values())
             room = min(AT_ONCE // len(aliases) or 1, AT_ONCE) - under_way
@@ -215,11 +226,11 @@ def asked_later(campaign: Campaign) -> int:
 
 def left_to_people() -> QuerySet[TextMessage]:
     """Those of which no look-up will tell: the providers have been asked, or cannot be."""
-    can = Q(sender__account__alias__in=_askable())
+    can = Q(sender__account__alias__in=askable())
     return uncertain().filter(~can | Q(look_ups__gte=LOOK_UPS_MOST))
 
 
-def _askable() -> list[str]:
+def askable() -> list[str]:
     """The accounts whose providers can be asked about a message."""
     found = []
     for alias in accounts.configured():
@@ -233,7 +244,7 @@ def _askable() -> list[str]:
 
 def _schedule(now: float) -> None:
     """Gives each that has become uncertain its moment to be asked about."""
-    for alias in _askable():
+    for alias in askable():
         fresh = uncertain().filter(look_up_at=None, look_ups=0, sender__account__alias=alias)
         ids = list(fresh.order_by("pk").values_list("pk", flat=True)[: engine.CHUNK])
         if ids:

@@ -68,7 +68,7 @@ def _raise(message: TextMessage, report: DeliveryReport) -> None:
     if report.price is not None:
         message.price, message.currency = report.price, report.currency[:3]
     if report.opted_out:
-        suppressions.add(message.to, suppressions.Reason.PROVIDER, "a delivery report said: opted out")
+        suppressions.refused(message.to, message.frm, f"a delivery report said: opted out {report.code[:40]}".strip())
 
 
 def _write(changed: Sequence[tuple[TextMessage, str]]) -> None:

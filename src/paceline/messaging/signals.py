@@ -1,10 +1,10 @@
-"""Who is told that a message has changed? Receivers of six signals, after the commit, batch by batch.
+"""Who is told that a message has changed? Receivers of seven signals, after the commit, batch by batch.
 
 `message_sent`, `delivery_updated` and `message_received` send one `MessageEvent` as `event`; and Django's own
 `post_save` is sent for `TextMessage`, although most rows are written by statements that Django does not see.
-`conversation_opened` and `conversation_closed` send one `ConversationEvent`. Without receivers all of this costs no
-query. A process that dies between a commit and its signals sends none: what must not
-be missed is read from the rows.
+`conversation_opened` and `conversation_closed` send one `ConversationEvent`, `keyword_matched` one `KeywordMatch`.
+Without receivers all of this costs no query. A process that dies between a commit and its signals sends none: what
+must not be missed is read from the rows.
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ conversation_opened = Signal()
 conversation_closed = Signal()
 """The team is done with a conversation."""
 
+keyword_matched = Signal()
+"""Keyword rules have matched a text that somebody has sent us. `event` is a `KeywordMatch`."""
+
 _OURS = (message_sent, delivery_updated, message_received)
 
 
@@ -70,6 +73,15 @@ class ConversationEvent:
     at: datetime
     by: str
     message: TextMessage | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeywordMatch:
+    """Rules have matched an inbound text: the row, read after the commit, and the rules' names in their order."""
+
+    message: TextMessage
+    rules: list[str]
+    at: datetime
 
 
 def is_heard() -> bool:
@@ -174,3 +186,16 @@ def _tell_conversations(signal: Signal, changes: Sequence[tuple[int, datetime, s
             if pk in conversations:
                 event = ConversationEvent(conversations[pk], at, by, messages.get(message or 0))
                 signal.send_robust(Conversation, event=event)
+
+
+def matched(message: TextMessage, rules: Sequence[str]) -> None:
+    """Tells that these rules have matched; for inside the transaction that carries them out."""
+    if keyword_matched.has_listeners(TextMessage):
+        at = timezone.now()
+        engine.after_commit(lambda: _tell_match(message.pk, list(rules), at))
+
+
+def _tell_match(message_id: int, rules: list[str], at: datetime) -> None:
+    message = TextMessage.objects.filter(pk=message_id).first()
+    if message is not None:
+        keyword_matched.send_robust(TextMessage, event=KeywordMatch(message, rules, at))

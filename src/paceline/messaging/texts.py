@@ -187,7 +187,7 @@ def _complete(message: TextMessage, account: Account, frm: str, to: str) -> None
         outbox.give_up(message, status, error.code, str(error))
         raise
     message.contact, message.segments = composed.contact, composed.segments
-    if suppressions.among([message.to]):
+    if suppressions.among([suppressions.Way(message.to, message.frm)]):
         why = errors.Refused("This number may not be texted: it is suppressed", code="suppressed")
         outbox.give_up(message, Status.SUPPRESSED, why.code, str(why))
         raise why

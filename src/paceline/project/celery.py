@@ -1,7 +1,7 @@
 """How is Celery set up? It carries wake-ups, never a message: the outbox table is all that web and workers share.
 
 A wake-up may be lost, doubled or late; the next comes within a second. So nothing of the broker's is kept on disk,
-acknowledged late, retried or scheduled there, and what nobody has taken within a few seconds expires.
+acknowledged late or scheduled there, and what nobody has taken within a few seconds expires.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ app.conf.update(
     task_routes={"paceline.dispatch": {"queue": DISPATCH}},
     task_ignore_result=True,
     task_acks_late=False,  # a worker that dies takes its wake-up along; beat has the next
-    task_publish_retry=False,
+    task_publish_retry=True,  # once: without it beat keeps for ever to a connection that a RabbitMQ has closed
+    task_publish_retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2},
     task_default_delivery_mode="transient",
     worker_prefetch_multiplier=1,
     worker_hijack_root_logger=False,

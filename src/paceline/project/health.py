@@ -16,8 +16,8 @@ from django.db import connection
 from django.utils import timezone
 
 from paceline.dispatcher import embedded
-from paceline.messaging import accounts, breaker, checks, engine, installation, lanes, reconcile, senders
-from paceline.messaging.models import Account, Campaign, Event, Sender, TextMessage
+from paceline.messaging import accounts, breaker, checks, engine, installation, lanes, reconcile, senders, suppressions
+from paceline.messaging.models import Account, Campaign, Event, Sender, Suppression, TextMessage
 from paceline.project import secrets
 from paceline.sms import numbers
 from paceline.sms.providers import Provider, local
@@ -49,6 +49,7 @@ def findings(data_dir: Path) -> Iterator[Finding]:
         _senders,
         _dispatcher,
         _messages,
+        _optouts,
     ]
     for question in questions:
         try:
@@ -216,3 +217,16 @@ def _messages(data_dir: Path) -> Iterator[Finding]:
     yield Finding(
         "webhooks", True, f"{stuck} reports wait for a message that we do not know" if stuck else "all applied"
     )
+
+
+def _optouts(data_dir: Path) -> Iterator[Finding]:
+    if suppressions.is_key_wrong():
+        yield Finding("opt-outs", False, "were made with another key: nothing is sent", suppressions.MEND)
+        return
+    waiting = suppressions.waiting_for_review().count()
+    words = f"{Suppression.objects.count()} in force"
+    words += f"; {waiting} of doubtful words wait for a person: paceline optout review" if waiting else ""
+    yield Finding("opt-outs", True, words)
+    if settings.PACELINE["STOP_SCOPE"] not in suppressions.STOP_SCOPES:
+        said = f"{settings.PACELINE['STOP_SCOPE']!r} is no scope: every STOP holds everywhere"
+        yield Finding("STOP", False, said, "set PACELINE_STOP_SCOPE to all or sender")

@@ -138,8 +138,28 @@ PACELINE = {
     "SETTLE_SECONDS": env.float("PACELINE_SETTLE_SECONDS", default=900.0),
     "INSTANCE": env.str("PACELINE_INSTANCE", default=""),
     "WIRE_LOG": Path(WIRE_LOG).absolute() if WIRE_LOG else None,
+    "OPTOUT_KEY": env.str("PACELINE_OPTOUT_KEY", default=""),
+    "STOP_SCOPE": env.str("PACELINE_STOP_SCOPE", default="all"),
     "APPLY_IN_WEBHOOK": False,  # the dispatcher applies reports; a webhook is answered the sooner
+    "PROGRAM_NAME": env.str("PACELINE_PROGRAM_NAME", default=""),
+    "HELP_CONTACT": env.str("PACELINE_HELP_CONTACT", default=""),
+    "MESSAGE_FREQUENCY": env.str("PACELINE_MESSAGE_FREQUENCY", default="Msg frequency varies"),
+    "STOP_TEXT": env.str("PACELINE_STOP_TEXT", default=""),
+    "START_TEXT": env.str("PACELINE_START_TEXT", default=""),
+    "HELP_TEXT": env.str("PACELINE_HELP_TEXT", default=""),
+    "ANSWER_KEYWORDS": env.str("PACELINE_ANSWER_KEYWORDS", default="auto"),
+    "OFFICE_HOURS": env.str("PACELINE_OFFICE_HOURS", default=""),
+    "OFFICE_CLOSED_TEXT": env.str("PACELINE_OFFICE_CLOSED_TEXT", default=""),
+    "AUTOMATIC_PER_MINUTE": env.int("PACELINE_AUTOMATIC_PER_MINUTE", default=600),
+    "WEBHOOK_SECRET": env.str("PACELINE_WEBHOOK_SECRET", default=""),
 }
+
+# --- e-mail, for what rules forward ---------------------------------------------------------------------------
+
+if _email := env.email("PACELINE_EMAIL_URL", default="smtp://localhost:25"):
+    vars().update(_email)
+EMAIL_TIMEOUT = 15
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("PACELINE_EMAIL_FROM", default="paceline@localhost")
 
 # --- people and programs that knock ---------------------------------------------------------------------------
 

@@ -76,6 +76,10 @@ class AnswerGarbled(Exception):
     """What came is not one HTTP answer."""
 
 
+class AddressBarred(Exception):
+    """The name leads where no connection may go."""
+
+
 class Origin(NamedTuple):
     """Where a connection leads."""
 
@@ -344,10 +348,14 @@ def _decoded(body: bytes, headers: dict[str, str], limit: int) -> bytes:
 class Pool:
     """At most `limit` connections, wherever they lead, kept for `idle_seconds`. For one event loop.
 
-    Whoever finds none free waits for their turn; what cancels them costs nobody a place.
+    Whoever finds none free waits for their turn; what cancels them costs nobody a place. `allows` is asked about each
+    address that a name resolves to; one that is not allowed, and nothing is connected to.
     """
 
-    def __init__(self, *, limit: int, idle_seconds: float, body_limit: int) -> None:
+    def __init__(
+        self, *, limit: int, idle_seconds: float, body_limit: int, allows: Callable[[str], bool] | None = None
+    ) -> None:
+        self._allows = allows
         self._loop = asyncio.get_running_loop()
         self._limit = limit
         self._idle_seconds = idle_seconds
@@ -541,9 +549,12 @@ class Pool:
             tls = {"ssl": _tls(), "server_hostname": origin.host.rstrip("."), "ssl_shutdown_timeout": FAREWELL_SECONDS}
         connection = Connection(self._loop, origin, self._body_limit, self._lost)
         if _is_literal(origin.host):
+            self._check_allowed([origin.host])
             await self._loop.create_connection(lambda: connection, origin.host, origin.port, **tls)
         else:
-            sock = await _first_to_connect(self._loop, await self._look_up(origin))
+            addresses = await self._look_up(origin)
+            self._check_allowed([address.where[0] for address in addresses])
+            sock = await _first_to_connect(self._loop, addresses)
             await self._loop.create_connection(lambda: connection, sock=sock, **tls)
         if connection.is_usable:
             self._connections.add(connection)
@@ -553,6 +564,10 @@ class Pool:
             connection.abort()
             raise
         return connection
+
+    def _check_allowed(self, addresses: list[str]) -> None:
+        if self._allows is not None and not all(map(self._allows, addresses)):
+            raise AddressBarred
 
     async def _look_up(self, origin: Origin) -> list[_Address]:
         """The addresses of a name. Who asks for it at the same time shares the look-up."""

@@ -1,7 +1,7 @@
 """Is this reply an order to stop, to start again, or a call for help?
 
 Only a reply that is nothing but the word counts: "Stop." and "OPT OUT", not "Stop sending the blue ones". Because it is
-certain, it takes effect at once, without a person; what is said more freely is read by the keyword rules or by people.
+certain, it takes effect at once, without a person; what is said more freely is read in `intents`.
 
 The stop words are the union of the FCC's list (47 CFR 64.1200(a)(10)), the defaults of Twilio, AWS and Telnyx and
 CTIA's core five, with words of five further languages. Those further words are our choice and rest on no rule; add the
@@ -10,8 +10,9 @@ local ones where the law knows them.
 
 from __future__ import annotations
 
-import unicodedata
 from enum import StrEnum
+
+from .words import letters
 
 
 class Keyword(StrEnum):
@@ -49,16 +50,11 @@ def classify(text: str) -> Keyword | None:
     text = text.strip()
     if len(text) > LONGEST_TEXT:
         return None
-    letters = _squeeze(text)
-    keyword = _KEYWORDS.get(letters)
-    if keyword is Keyword.START and letters not in map(_squeeze, text.split()):
+    spelled = letters(text)
+    keyword = _KEYWORDS.get(spelled)
+    if keyword is Keyword.START and spelled not in map(letters, text.split()):
         return None
     return keyword
 
 
-def _squeeze(text: str) -> str:
-    """The letters and digits of `text`, without case and accents. (Decomposed, an accent is no letter.)"""
-    return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", text).casefold()))
-
-
-_KEYWORDS = {_squeeze(word): keyword for keyword, words in _WORDS.items() for word in words.split(",")}
+_KEYWORDS = {letters(word): keyword for keyword, words in _WORDS.items() for word in words.split(",")}

@@ -96,6 +96,7 @@ class InboundText:
     text: str
     provider_id: str = ""
     at: datetime | None = None
+    opted_out: bool = False  # the provider has taken it for a STOP, whatever its words are
 
 
 @dataclass(frozen=True, slots=True)

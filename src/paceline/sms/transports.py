@@ -70,10 +70,18 @@ class AsyncTransport:
 
     `connect_seconds` bounds everything before the write (a free connection, DNS, TCP, TLS), `total_seconds` the whole
     submit; at most `connections` are open at a time. TLS certificates are always checked; proxy settings from the
-    environment are not read.
+    environment are not read. `allows` is asked about every address before it is connected to; without it all will do.
     """
 
-    def __init__(self, *, connections: int = 200, connect_seconds: float = 5.0, total_seconds: float = 30.0) -> None:
+    def __init__(
+        self,
+        *,
+        connections: int = 200,
+        connect_seconds: float = 5.0,
+        total_seconds: float = 30.0,
+        allows: Callable[[str], bool] | None = None,
+    ) -> None:
+        self._allows = allows
         self._connections = connections
         self._connect_seconds = connect_seconds
         self._total_seconds = total_seconds
@@ -216,7 +224,9 @@ class AsyncTransport:
         if self._closed:
             raise Unavailable("The transport is closed; the message has not left.")
         if self._pool is None:
-            self._pool = Pool(limit=self._connections, idle_seconds=IDLE_SECONDS, body_limit=BODY_LIMIT)
+            self._pool = Pool(
+                limit=self._connections, idle_seconds=IDLE_SECONDS, body_limit=BODY_LIMIT, allows=self._allows
+            )
         return self._pool
 
 

@@ -213,6 +213,10 @@ class Cluster:
             self.folder.parent.chmod(0o711)
             shutil.chown(self.folder, self.user)
         self._run("initdb", "-A", "trust", "-U", "postgres", "--no-sync")
+        self.start()
+
+    def start(self) -> None:
+        """Answers when it does."""
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder}"
         self._run("pg_ctl", "start", "-w", "-l", str(self.folder / "log"), "-o", options)
 

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("paceline", "0004_fewer_indexes"),
+        ("paceline", "0005_ledger"),
     ]
 
     operations = [

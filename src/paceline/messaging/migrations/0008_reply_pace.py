@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("paceline", "0006_inbox"),
+        ("paceline", "0007_rules"),
     ]
 
     operations = [

@@ -26,6 +26,7 @@ COMMANDS = {
     "sender": "senders",
     "campaign": "campaigns",
     "inbox": "inbox",
+    "keywords": "keywords",
     "optout": "optouts",
     "uncertain": "uncertain",
     "backup": "copies",

@@ -207,15 +207,16 @@ def launch(campaign_id: str, yes: bool, as_json: bool) -> None:
 
 def _prospect(campaign: Any) -> str:
     """To how many, how long, how fast: what a person should know before it starts."""
-    from paceline.messaging import senders
-    from paceline.messaging.models import Suppression
+    from paceline.messaging import engine, senders, suppressions
     from paceline.sms import pacing, templates
     from paceline.sms.segments import segments
 
     people = campaign.list.memberships if campaign.list else None
-    numbers = people.values("contact__number") if people else []
+    frm = campaign.sender.number if campaign.sender else ""
+    rows = list(people.values_list("contact__number", "contact__sender__number")) if people else []
+    ways = [suppressions.Way(number, frm or own or "", campaign.list_id) for number, own in rows]
     total = (people.count() if people else 0) + sum(len(intake.numbers) for intake in campaign.intakes.all())
-    suppressed = Suppression.objects.filter(number__in=numbers).count()
+    suppressed = sum(len(suppressions.among(part)) for part in engine.chunks(ways))
     fields = people.values_list("contact__fields", flat=True)[:LOOKED_AT] if people else [{}]
     counts = sorted({segments(templates.render(campaign.text, each)).count for each in fields})
     lanes = [campaign.sender] if campaign.sender else senders.active()

@@ -97,8 +97,9 @@ def confirm(choice: str | None, yes: bool, as_json: bool) -> None:
     and look-ups settle it, and `paceline uncertain` resends what remains. --resume sends what is queued, for a database
     that was only moved: what was sent since the copy leaves a second time.
     """
-    from paceline.messaging import installation
+    from paceline.messaging import installation, suppressions
 
+    suppressions.require_key()  # no confirmation would open it
     found = installation.prospect()
     if not found.why and not choice:
         say(asdict(found), as_json, "Nothing stands in the way of sending; there is nothing to confirm")

@@ -112,7 +112,11 @@ def reply(conversation_id: str, text: str, by: str, region: str | None, as_json:
         message = conversations.reply(found, text, by)
     except Refused as error:
         stopped = error.code == "suppressed"
-        next_step = "paceline optout list shows why" if stopped else f"look at it: paceline inbox show {found.pk}"
+        next_step = (
+            f"paceline optout show {found.number} says why"
+            if stopped
+            else f"look at it: paceline inbox show {found.pk}"
+        )
         fail(f"Not sent to {found.number}: {error}; {next_step}", UNSAFE if stopped else FAILED)
     except conversations.UnknownShortcut as error:
         fail(f"Not sent. {error}", WRONG_USAGE)

@@ -22,6 +22,7 @@ HEADINGS = {
     "inbound": "inbound texts",
     "signs_webhooks": "signs webhooks",
     "price_in_report": "price in reports",
+    "answers_stop": "answers STOP by itself",
 }
 """Capability → heading of its column."""
 

@@ -91,6 +91,8 @@ def send(number: str, text: str, frm: str | None, region: str | None, timeout: f
     if suppressions.among([to]):
         fail("This number is suppressed; nothing was sent (paceline optout list shows why)", UNSAFE)
     sender = as_sender(frm, region) if frm else _usual_sender(to)
+    if suppressions.among([suppressions.Way(to, sender.number)]):
+        fail(f"This number is suppressed for {sender}; nothing was sent (paceline optout list shows why)", UNSAFE)
     _must_be_open(sender)
     message = outbox.queue_text(text, sender, to)
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():  # the console provider's

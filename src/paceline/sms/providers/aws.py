@@ -158,6 +158,7 @@ class Aws(Provider):
         max_text_units=TEXT_LIMIT,
         signs_webhooks=True,
         price_in_report=True,
+        answers_stop=True,
     )
 
     def __init__(

@@ -51,6 +51,7 @@ class Capabilities:
     reports: bool = True  # it tells what became of a message
     inbound: bool = True  # it hands over what people answer
     signs_webhooks: bool = False
+    answers_stop: bool = False  # as it is set up at first, it answers STOP, START and HELP by itself
     price_in_report: bool = False
 
 

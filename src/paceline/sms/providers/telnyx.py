@@ -115,7 +115,9 @@ class Telnyx(Provider):
 
     name = "telnyx"
     credentials = ("api_key", "")
-    capabilities = Capabilities(echoes_reference=True, lookup=True, signs_webhooks=True, price_in_report=True)
+    capabilities = Capabilities(
+        echoes_reference=True, lookup=True, signs_webhooks=True, price_in_report=True, answers_stop=True
+    )
 
     def __init__(
         self,

@@ -170,7 +170,12 @@ class Twilio(Provider):
     name = "twilio"
     credentials = ("account_sid", "auth_token")
     capabilities = Capabilities(
-        echoes_reference=True, lookup=True, validity=True, max_text_units=TEXT_LIMIT, signs_webhooks=True
+        echoes_reference=True,
+        lookup=True,
+        validity=True,
+        max_text_units=TEXT_LIMIT,
+        signs_webhooks=True,
+        answers_stop=True,
     )
 
     def __init__(
@@ -289,6 +294,7 @@ class Twilio(Provider):
                 sender=reading.with_plus(sender),
                 text=reading.clean(text, strip=False),
                 provider_id=sid,
+                opted_out=reading.clean(fields.get("OptOutType")) == "STOP",  # sent with Advanced Opt-Out alone
             )
         ]
 

@@ -1,0 +1,425 @@
+"""What is answered without a person? Confirmations of STOP, START and HELP, keyword rules, and who is away.
+
+    text ─▶ STOP, START, HELP? ─▶ its confirmation, and no rule (free words that call for help: rules first)
+        └─▶ else ─▶ keyword rules in their order ─▶ no reply among them, and the office is closed? ─▶ its text
+
+`answer` runs in the transaction that takes the text in: what goes out is queued there, ahead of bulk, from the number
+that the person wrote to, and each effect has its row (`AutomaticText`), so that the same text is never answered twice.
+Two machines that answer each other fall silent: the limits below are all that there are.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+from django.db.models import Max
+
+from paceline.sms import officehours, templates
+from paceline.sms.errors import PacelineError
+from paceline.sms.intents import Certainty, Reading
+from paceline.sms.keywords import Keyword
+
+from . import accounts, conversations, engine, errands, outbox, rules, signals, suppressions
+from .models import (
+    AutomaticText,
+    Contact,
+    Conversation,
+    Errand,
+    KeywordRule,
+    Sender,
+    TeamReply,
+    TextMessage,
+)
+from .rules import Action
+
+log = logging.getLogger("paceline.automatic")
+
+Kind = AutomaticText.Kind
+
+HOUR, DAY = 3600.0, 86_400.0
+
+LOOP_TEXTS, LOOP_SECONDS = 3, HOUR
+"""So many automatic texts to one number within so long, with nobody of the team writing in between, are a loop …"""
+
+SILENT_SECONDS = DAY
+"""… and nothing automatic goes to that number for so long."""
+
+NUMBER_MOST_A_DAY = 10
+FORWARDS_MOST_AN_HOUR = 60  # to one phone; more is left for the inbox
+EVERYBODY_MOST_A_MINUTE = 600  # unless the settings say otherwise
+CONFIRMED_AGAIN_SECONDS = DAY  # a STOP's confirmation, to one number
+CONFIRM_SECONDS = 300.0  # within so long of the text, or never
+REPLY_SECONDS = HOUR  # a rule's reply, or the hours' text, likewise
+FORWARD_SECONDS = DAY
+HOURS_AGAIN_SECONDS = 12 * HOUR  # the hours' text, in one conversation
+AT_ONCE = 4  # texts taken in by one transaction when they may be answered, so that it stays short
+KEPT_SECONDS = 30 * DAY  # how long what was done stays on record
+EXCUSED = frozenset({Kind.STOP, Kind.HELP})
+"""What a suppressed number may still be sent: the answers that its owner has asked for by this very text."""
+
+TEXTED = re.compile(r"\+[1-9][0-9]{7,14}")
+"""Who may be answered at all: a subscriber's number; no short code, no name."""
+
+TOLL_FREE = re.compile(r"\+1(800|833|844|855|866|877|888)[0-9]{7}")
+"""Where the network itself obeys STOP and UNSTOP, and says so."""
+
+FORWARDED = re.compile(r"From \+[0-9]{8,15}: ")
+"""How a forwarded text begins. One that comes in like this is not forwarded again."""
+
+
+# --- what is said -------------------------------------------------------------------------------------------------
+
+
+def _setting(key: str, default: Any = "") -> Any:
+    return getattr(settings, "PACELINE", {}).get(key) or default
+
+
+def _confirmation(keyword: Keyword) -> str:
+    """The text that answers STOP, START or HELP; empty when nobody has said who we are."""
+    if own := _setting(f"{keyword.value.upper()}_TEXT"):
+        return str(own)
+    program = _setting("PROGRAM_NAME")
+    if not program:
+        return ""
+    contact = _setting("HELP_CONTACT")
+    match keyword:
+        case Keyword.STOP:
+            said = f"{program}: You are unsubscribed and will get no more messages."
+            return f"{said} Help: {contact}" if contact else said
+        case Keyword.START:
+            return f"{program}: Welcome back, you will get our messages again. Reply HELP for help, STOP to stop."
+        case Keyword.HELP:
+            said = f"{program}: Help at {contact}." if contact else f"{program}."
+            frequency = _setting("MESSAGE_FREQUENCY", "Msg frequency varies")
+            return f"{said} {frequency}. Msg & data rates may apply. Reply STOP to stop."
+
+
+def _is_answered_elsewhere(keyword: Keyword, sender: Sender) -> bool:
+    """True when the provider or the network answers this word by itself, or we are told not to."""
+    wanted = _setting("ANSWER_KEYWORDS", "auto")
+    if wanted != "auto":
+        return wanted == "no"
+    if keyword is not Keyword.HELP and TOLL_FREE.fullmatch(sender.number):
+        return True
+    try:
+        return accounts.provider(sender.account.alias).capabilities.answers_stop
+    except ImproperlyConfigured:
+        return False
+
+
+def closed_text(now: datetime) -> str:
+    """What is answered at this moment because nobody is there; empty when somebody is, or no hours are set."""
+    spelled, text = _setting("OFFICE_HOURS"), _setting("OFFICE_CLOSED_TEXT")
+    if not spelled or not text:
+        return ""
+    try:
+        hours = officehours.parse(spelled)
+    except ValueError:
+        log.error("PACELINE's OFFICE_HOURS cannot be read; nobody is told that the office is closed")
+        return ""
+    moment = now.timestamp()
+    return "" if hours.spans(moment, moment + 1) else str(text)
+
+
+# --- what would be done -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A text that goes out, unless a limit holds it back."""
+
+    kind: AutomaticText.Kind
+    to: str
+    text: str
+    rule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a text brings about: the rules that match, the texts in their order, and the other actions."""
+
+    matched: list[KeywordRule] = field(default_factory=list)
+    texts: list[Said] = field(default_factory=list)
+    others: list[tuple[KeywordRule, Action]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.matched or self.texts)
+
+
+def plan(
+    text: str,
+    reading: Reading,
+    *,
+    number: str,
+    contact: Contact | None,
+    sender: Sender | None,
+    now: datetime,
+    candidates: Sequence[KeywordRule] | None = None,
+) -> Plan:
+    """What a text from `number` to `sender` would bring about, before any limit. Changes nothing.
+
+    `candidates` are the rules to look at; without them, those in force.
+    """
+    intent = reading.intent
+    if intent is not None and _is_order(reading):
+        return Plan(texts=_confirmed(intent, number, sender))
+    found = Plan(rules.matching(rules.in_force() if candidates is None else candidates, text, contact))
+    fields = {name: str(value) for name, value in (contact.fields if contact else {}).items() if value is not None}
+    for rule in found.matched:
+        for action in rules.actions_of(rule):
+            if action.do == "reply":
+                found.texts.append(Said(Kind.REPLY, number, templates.render(action.value, fields), rule.name))
+            elif action.do == "forward" and "@" not in action.value:
+                if _may_go_on(text, number, action.value):
+                    found.texts.append(Said(Kind.FORWARD, action.value, f"From {number}: {text}", rule.name))
+            else:
+                found.others.append((rule, action))
+    if any(said.kind == Kind.REPLY for said in found.texts):
+        return found
+    if intent is Keyword.HELP:
+        found.texts.extend(_confirmed(intent, number, sender))
+    elif intent is None and (closed := closed_text(now)):
+        found.texts.append(Said(Kind.HOURS, number, closed))
+    return found
+
+
+def _is_order(reading: Reading) -> bool:
+    """True for what is no rule's business: the bare words, and free ones that certainly say STOP."""
+    if reading.intent is Keyword.STOP:
+        return reading.certainty is not Certainty.DOUBTFUL
+    return reading.certainty is Certainty.EXACT
+
+
+def _confirmed(keyword: Keyword, number: str, sender: Sender | None) -> list[Said]:
+    text = _confirmation(keyword)
+    if not text or sender is None or _is_answered_elsewhere(keyword, sender):
+        return []
+    return [Said(Kind(keyword.value), number, text)]
+
+
+def _may_go_on(text: str, number: str, phone: str) -> bool:
+    """False for what would go round in circles: back to who wrote it, to a sender of ours, or once more."""
+    return phone != number and not FORWARDED.match(text) and not Sender.objects.filter(number=phone).exists()
+
+
+# --- done ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An inbound text that has just been stored: what it means, its conversation, and when it came."""
+
+    message: TextMessage
+    reading: Reading
+    conversation: Conversation | None = None
+    received_at: datetime | None = None
+
+
+def answer(
+    message: TextMessage,
+    reading: Reading,
+    conversation: Conversation | None = None,
+    *,
+    received_at: datetime | None = None,
+    now: float | None = None,
+) -> None:
+    """Does what is automatic about one inbound text, once. For inside the transaction that stores it."""
+    answer_all([Heard(message, reading, conversation, received_at)], now=now)
+
+
+def answer_all(heard: Iterable[Heard], *, now: float | None = None) -> None:
+    """The same for several; the rules are read once.
+
+    What goes wrong with one is logged and costs neither the text its place in the inbox nor the others their answers.
+    """
+    waiting = list(heard)
+    if not waiting:
+        return
+    candidates = rules.in_force()
+    if not (candidates or _speaks()):
+        return
+    now = engine.now() if now is None else now
+    _fill_in([each.message for each in waiting])
+    for each in waiting:
+        try:
+            _answer(each, candidates, now)
+        except (OperationalError, InterfaceError):
+            raise  # the database is away or busy: all of it again, later
+        except IntegrityError:
+            if not AutomaticText.objects.filter(cause=each.message.reference).exists():
+                log.error("An inbound text could not be answered (IntegrityError)")
+        except Exception as error:  # its words may quote a number or the text
+            log.error("An inbound text could not be answered (%s)", type(error).__name__)
+
+
+def at_once() -> int:
+    """How many texts one transaction may take in: few, when each may be answered in it."""
+    return AT_ONCE if _speaks() or KeywordRule.objects.filter(active=True).exists() else engine.CHUNK
+
+
+def _speaks() -> bool:
+    """True when something is answered also without a rule."""
+    return any(map(_setting, ("PROGRAM_NAME", "STOP_TEXT", "START_TEXT", "HELP_TEXT", "OFFICE_CLOSED_TEXT")))
+
+
+def _fill_in(messages: Sequence[TextMessage]) -> None:
+    """Reads the contacts and senders of these messages, in two queries."""
+    writers = Contact.objects.in_bulk({message.contact_id for message in messages} - {None})
+    ours = Sender.objects.select_related("account").in_bulk({message.sender_id for message in messages} - {None})
+    for message in messages:
+        message.contact = writers.get(message.contact_id)
+        message.sender = ours.get(message.sender_id)
+
+
+def _answer(heard: Heard, candidates: Sequence[KeywordRule], now: float) -> None:
+    message = heard.message
+    found = plan(
+        message.text,
+        heard.reading,
+        number=message.frm,
+        contact=message.contact,
+        sender=message.sender,
+        now=datetime.fromtimestamp(now, UTC),
+        candidates=candidates,
+    )
+    if found:
+        with transaction.atomic():  # all of it or nothing, and the text stays either way
+            _carry_out(found, heard, now)
+
+
+def _carry_out(found: Plan, heard: Heard, now: float) -> None:
+    """Does what is planned, unless it was done before."""
+    message = heard.message
+    if AutomaticText.objects.filter(cause=message.reference).exists():
+        return
+    record = _Record(message, now, (heard.received_at or message.created_on).timestamp())
+    for rule in found.matched:
+        record.write(Kind.RULE, message.frm, rule=rule.name)
+    for said in found.texts:
+        record.say(said)
+    for rule, action in found.others:
+        _do(rule, action, heard, record)
+    if found.matched:
+        signals.matched(message, [rule.name for rule in found.matched])
+
+
+class _Record:
+    """What one inbound text brings about, step by step, each with its row."""
+
+    def __init__(self, message: TextMessage, now: float, received: float) -> None:
+        self._message, self._now, self._received = message, now, received
+        self._step = -1
+
+    def next_key(self) -> str:
+        """A name for the next effect, the same whenever this text is looked at."""
+        self._step += 1
+        return f"{self._message.reference}-{self._step}"
+
+    def write(self, kind: AutomaticText.Kind, number: str, **fields: Any) -> None:
+        self.next_key()
+        AutomaticText.objects.create(
+            cause=self._message.reference,
+            step=self._step,
+            kind=kind,
+            number=number[:21],
+            sender=self._message.sender,
+            at=self._now,
+            **fields,
+        )
+
+    def say(self, said: Said) -> None:
+        """Queues a text, or writes down why it stays unsaid."""
+        lasts = CONFIRM_SECONDS if said.kind in (Kind.STOP, Kind.START, Kind.HELP) else REPLY_SECONDS
+        until = self._received + (FORWARD_SECONDS if said.kind == Kind.FORWARD else lasts)
+        sender = self._message.sender
+        held = "too late" if self._now >= until else _held(said, sender, self._now)
+        message = None
+        if not held:
+            assert sender is not None
+            try:
+                message = outbox.queue_text(said.text, sender, said.to, expires_at=datetime.fromtimestamp(until, UTC))
+            except PacelineError:  # a forwarded text that is too long to send again, or an empty one
+                held = "cannot be sent"
+        excused = until if message is not None and said.kind in EXCUSED else None
+        self.write(said.kind, said.to, rule=said.rule, message=message, held=held, excused_until=excused)
+
+
+def _do(rule: KeywordRule, action: Action, heard: Heard, record: _Record) -> None:
+    """One action that is no text."""
+    message, conversation = heard.message, heard.conversation
+    match action.do:
+        case "forward":
+            errands.add(record.next_key(), Errand.Kind.EMAIL, action.value, message, rule.name)
+        case "webhook":
+            errands.add(record.next_key(), Errand.Kind.WEBHOOK, action.value, message, rule.name)
+        case "assign" if conversation is not None:
+            conversations.assign(conversation, action.value)
+        case "close" if conversation is not None:
+            conversations.close(conversation, by=f"rule {rule.name}")
+        case "subscribe" | "unsubscribe" | "tag" | "untag" if TEXTED.fullmatch(message.frm):
+            contact = message.contact or Contact.objects.get_or_create(number=message.frm)[0]
+            getattr(rules, action.do)(contact, action.value)
+
+
+# --- held back ----------------------------------------------------------------------------------------------------
+
+
+def _held(said: Said, sender: Sender | None, now: float) -> str:
+    """Why a text is not sent, in a few words; empty when it is."""
+    if sender is None or sender.removed_at is not None:
+        return "no sender of ours"
+    if not TEXTED.fullmatch(said.to):
+        return "no number to text"
+    if said.kind not in EXCUSED and suppressions.among([suppressions.Way(said.to, sender.number)]):
+        return "suppressed"
+    sent = AutomaticText.objects.filter(held="").exclude(kind=Kind.RULE)
+    if sent.filter(at__gt=now - 60.0).count() >= _setting("AUTOMATIC_PER_MINUTE", EVERYBODY_MOST_A_MINUTE):
+        return "too many in this minute"
+    to_them = sent.filter(number=said.to, at__gt=now - SILENT_SECONDS - LOOP_SECONDS)
+    if said.kind == Kind.FORWARD:
+        full = to_them.filter(kind=Kind.FORWARD, at__gt=now - HOUR).count() >= FORWARDS_MOST_AN_HOUR
+        return "too many to this phone" if full else ""
+    answers = list(to_them.exclude(kind=Kind.FORWARD).order_by("at").values_list("at", "kind", "sender"))
+    if said.kind == Kind.STOP and any(
+        kind == Kind.STOP and at > now - CONFIRMED_AGAIN_SECONDS for at, kind, _ in answers
+    ):
+        return "confirmed already"
+    if said.kind == Kind.HOURS and any(
+        (kind, of) == (Kind.HOURS, sender.pk) and at > now - HOURS_AGAIN_SECONDS for at, kind, of in answers
+    ):
+        return "told already"
+    moments = [at for at, _, _ in answers]
+    if len(moments) >= LOOP_TEXTS and is_loop([at for at in moments if at > _heard_from_us(said.to)], now):
+        return "a loop"
+    if sum(at > now - DAY for at in moments) >= NUMBER_MOST_A_DAY:
+        return "too many to this number"
+    return ""
+
+
+def _heard_from_us(number: str) -> float:
+    """When a person of the team last wrote to this number, in epoch seconds."""
+    last = TeamReply.objects.filter(conversation__number=number).aggregate(last=Max("at"))["last"]
+    return last.timestamp() if last else 0.0
+
+
+def is_loop(moments: Sequence[float], now: float) -> bool:
+    """True while the automatic texts of these moments, in order, look like two machines that answer each other."""
+    return any(
+        third - first <= LOOP_SECONDS and now - third < SILENT_SECONDS
+        for first, third in zip(moments, moments[LOOP_TEXTS - 1 :], strict=False)
+    )
+
+
+def forget(now: float) -> int:
+    """Removes what is longer ago than any limit looks back, some hundreds at a time; answers how many."""
+    old = AutomaticText.objects.filter(at__lt=now - KEPT_SECONDS).order_by("at")
+    ids = list(old.values_list("pk", flat=True)[: engine.CHUNK])
+    return AutomaticText.objects.filter(pk__in=ids).delete()[0] if ids else 0
