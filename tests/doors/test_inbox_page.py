@@ -373,6 +373,42 @@ def test_whoever_has_opted_out_gets_no_reply_and_the_page_says_why(browser, answ
     assert "<fieldset>" in browser.get(address(answered[0])).content.decode()
 
 
+def test_an_opt_out_from_another_number_of_ours_does_not_count_here(browser, ada):
+    """A STOP to one sender alone: the thread with that sender is closed, this one is not."""
+    suppressions.add(ADA, Suppression.Reason.OPT_OUT, "replied 'stop'", suppressions.Scope(sender="+12025550109"))
+    assert "<fieldset>" in browser.get(address(ada)).content.decode()
+
+    suppressions.add(ADA, Suppression.Reason.OPT_OUT, "replied 'stop'", suppressions.Scope(sender=ada.ours))
+    assert "<fieldset disabled>" in browser.get(address(ada)).content.decode()
+    assert browser.get("/inbox/").content.decode().count("Opted out</span>") == 2
+
+
+def test_doubtful_words_are_said_to_be_doubtful(browser, ada):
+    suppressions.add(ADA, Suppression.Reason.OPT_OUT, "replied 'not today'", needs_review=True)
+
+    assert "may be an opt-out" in browser.get(address(ada)).content.decode()
+
+
+def test_another_key_of_the_opt_outs_stops_replies_and_not_the_pages(browser, ada, settings):
+    """Whom they forbid cannot be told: the pages stand, nothing leaves, and the reason is there."""
+    settings.PACELINE = settings.PACELINE | {"OPTOUT_KEY": "another key, long enough"}
+
+    assert browser.get("/inbox/").status_code == 200
+    html = browser.get(address(ada)).content.decode()
+    assert "<fieldset disabled>" in html and "made with another key" in html
+    assert browser.post(address(ada, "reply"), {"text": "Hi"}).status_code == 422
+    answer = browser.post(reverse("inbox-bulk"), {"chosen": ada.pk, "do": "optout"}, follow=True)
+    assert "made with another key" in answer.content.decode() and again(ada).state == "open"
+
+
+def test_a_short_code_has_no_badge_and_no_box(browser, answered):
+    """It is nobody who could opt out."""
+    code = stage.says(Sender.objects.get(), "12345", "Your code")
+    html = browser.get(address(code)).content.decode()
+
+    assert "<fieldset disabled>" in html and "came from a short code" in html and "Opted out" not in html
+
+
 def test_a_removed_sender_is_said_before_anybody_types(browser, ada):
     senders.remove(Sender.objects.get())
 
