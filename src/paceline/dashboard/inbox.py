@@ -171,7 +171,9 @@ def bulk(request: HttpRequest) -> HttpResponse:
     if not chosen:
         messages.error(request, "Nothing was ticked. Tick the conversations first.")
     elif request.POST.get("do") == "optout":
-        _mark(request, [each.pk for each, _ in chosen])
+        stopped = _opt_out([each.pk for each, _ in chosen], conversations.name_of(request.user))
+        conversations.close_all([each.pk for each, _ in chosen], request.user)
+        messages.success(request, f"{_people(stopped)} marked as opted out: nobody texts them any more.")
     elif request.POST.get("do") == "close":
         closed = sum(conversations.close(each, request.user, seen=seen) for each, seen in chosen)
         stays = sum(each.state != conversations.State.CLOSED for each, _ in chosen)
@@ -179,16 +181,6 @@ def bulk(request: HttpRequest) -> HttpResponse:
         messages.success(request, f"{closed} {'conversation' if closed == 1 else 'conversations'} closed.{also}")
     show = _shown(request.POST.get("show"))
     return redirect(f"{reverse('inbox')}?{urlencode({'show': show})}" if show != "waiting" else "inbox")
-
-
-def _mark(request: HttpRequest, ids: list[int]) -> None:
-    try:
-        stopped = _opt_out(ids, conversations.name_of(request.user))
-    except PacelineError as error:
-        messages.error(request, str(error))
-        return
-    conversations.close_all(ids, request.user)
-    messages.success(request, f"{_people(stopped)} marked as opted out: nobody texts them any more.")
 
 
 def _chosen(request: HttpRequest) -> list[tuple[Conversation, int | None]]:
