@@ -1,6 +1,6 @@
 """Celery tasks that text: at once, and later without an `eta`. What is to leave later is a row with a due time.
 
-export PACELINE_PROVIDER=vonage://KEY:SECRET@ CELERY_BROKER_URL=redis:// DATABASE_URL=sqlite:///texts.db
+export PACELINE_PROVIDER=vonage://KEY:SECRET@ CELERY_BROKER_URL=redis:// DATABASE_URL=sqlite:///texts.db SECRET_KEY=…
 python celery_app.py                                  # makes the tables
 celery -A celery_app worker --beat --concurrency 2    # then celery_app.send_now.delay(…), celery_app.remind(…)
 """
@@ -17,7 +17,8 @@ from paceline.messaging import databases
 
 PACELINE = {"PROVIDERS": {"default": os.environ["PACELINE_PROVIDER"]}, "DATA_DIR": "texts"}
 TABLES = {"default": databases.from_url(os.environ["DATABASE_URL"])}
-settings.configure(INSTALLED_APPS=["paceline.messaging", "paceline.dispatcher"], DATABASES=TABLES, PACELINE=PACELINE)
+OURS = {"INSTALLED_APPS": ["paceline.messaging", "paceline.dispatcher"], "SECRET_KEY": os.environ["SECRET_KEY"]}
+settings.configure(**OURS, DATABASES=TABLES, PACELINE=PACELINE)
 django.setup()
 app = Celery("celery_app", broker=os.environ["CELERY_BROKER_URL"], backend=os.environ.get("CELERY_RESULT_BACKEND"))
 app.conf.beat_schedule = {"due": {"task": "celery_app.send_due", "schedule": 2.0, "options": {"expires": 2}}}

@@ -1,11 +1,11 @@
 """A Django project in one file: texts now and later, and is told what became of them and what people answer.
 
-export SMS_URL='vonage://KEY:SECRET@?signature_secret=…' DATABASE_URL=sqlite:///texts.db
+export SMS_URL='vonage://KEY:SECRET@?signature_secret=…' DATABASE_URL=sqlite:///texts.db SECRET_KEY=…
 python django_project.py migrate    # then runserver, and beside it dispatch, which sends what is queued
 """
 
-import os
 from datetime import UTC, datetime, timedelta
+from os import environ
 
 import django
 from django.conf import settings
@@ -18,8 +18,8 @@ from paceline import messaging
 from paceline.messaging import databases
 
 OURS = {"INSTALLED_APPS": ["paceline.messaging", "paceline.dispatcher"], "ROOT_URLCONF": __name__, "DEBUG": True}
-PACELINE = {"PROVIDERS": {"default": os.environ["SMS_URL"]}, "REGION": "US"}
-settings.configure(**OURS, PACELINE=PACELINE, DATABASES={"default": databases.from_url(os.environ["DATABASE_URL"])})
+OURS |= {"SECRET_KEY": environ["SECRET_KEY"], "DATABASES": {"default": databases.from_url(environ["DATABASE_URL"])}}
+settings.configure(**OURS, PACELINE={"PROVIDERS": {"default": environ["SMS_URL"]}, "REGION": "US"})
 django.setup()
 
 

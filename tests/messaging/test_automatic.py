@@ -663,11 +663,11 @@ def test_what_is_long_ago_is_forgotten(lane, person):
 def test_a_hostile_pattern_costs_under_50_ms(lane, person, words, text):
     """Whatever stands in the rule and in the text."""
     found = [rule(REPLY, match="pattern", words=words)]
-    began = time.perf_counter()
+    began = time.process_time()
 
     rules.matching(found, text, person)
 
-    assert time.perf_counter() - began < 0.05
+    assert time.process_time() - began < 0.05
 
 
 def test_a_text_of_64_kb_is_taken_in_and_answered(lane, person):

@@ -1,4 +1,4 @@
-"""When is somebody there? Office hours as people write them: "Mon-Fri 9-17", "Mon-Thu 9-17, Fri 9-13 Europe/Madrid"."""
+"""When is somebody there? Office hours as people write them: "Mon-Fri 9-17 Europe/Madrid", "Mon-Thu 9-17, Fri 9-13"."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DAY = 86400.0
 
 _PART = re.compile(
-    r"(?P<first>[a-z]{3})(?:-(?P<last>[a-z]{3}))? +(?P<h1>\d{1,2})(?::(?P<m1>\d\d))?-(?P<h2>\d{1,2})(?::(?P<m2>\d\d))?"
+    r"(?P<first>[a-z]{3})(?:-(?P<last>[a-z]{3}))? +"
+    r"(?P<h1>\d{1,2})(?::(?P<m1>\d\d))?-(?P<h2>\d{1,2})(?::(?P<m2>\d\d))?"
 )
 
 
