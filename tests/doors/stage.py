@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import time
+import uuid
 from datetime import timedelta
 
 from django.contrib.auth import get_user_model
 from django.db.models import F, Max
 from django.utils import timezone
 
-from paceline.messaging import accounts, campaigns, senders
-from paceline.messaging.models import Campaign, Contact, ContactList, Membership, TextMessage
+from paceline.messaging import accounts, campaigns, conversations, inbox, senders, suppressions
+from paceline.messaging.models import (
+    Campaign,
+    Contact,
+    ContactList,
+    Conversation,
+    Event,
+    Membership,
+    Sender,
+    TextMessage,
+)
+from paceline.sms.messages import InboundText
 from paceline.sms.status import Status
 
 GUESTS = 724
@@ -77,3 +88,60 @@ def catch_up(campaign: Campaign) -> None:
     gone = campaign.messages.filter(submitted_at__isnull=False)
     late = time.time() - gone.aggregate(last=Max("submitted_at"))["last"]
     gone.update(submitted_at=F("submitted_at") + late)
+
+
+# --- the inbox ------------------------------------------------------------------------------------------------
+
+ANSWERS = (  # who, how many minutes ago, what
+    ("+12065550101", "Ada", 46, "Running 20 minutes late, can you hold my seat?"),
+    ("+12065550102", "Björn", 31, "Is there parking nearby?"),
+    ("+12065550103", "Chloé", 24, "Can I bring my sister? She would love to come!"),
+    ("+12065550104", "Dmitri", 12, "Thanks, see you at 7"),
+    ("+12065550105", "Esra", 9, "Which door is it for wheelchairs?"),
+    ("+12065550106", "Femi", 5, "I am at the north door and nobody is here. Which one is open?"),
+    ("+12065550107", "Grace", 3, "Sorry, cannot make it tonight. Give my seat to somebody else!"),
+    ("+12065550108", "Hugo", 1, "Do you take cards at the bar?"),
+)
+
+
+def answered_night() -> list[Conversation]:
+    """Eight guests of a campaign have answered: two are somebody's, one is put off, one has opted out."""
+    sender, _ = senders.add(accounts.get(), "+12025550101", mps=1)
+    campaign = Campaign.objects.create(name="Opening night", text=TEXT, state="finished", fanned_out=True)
+    for name, text in (
+        ("late", "No problem, your seat is held until 7:20."),
+        ("parking", 'Hi {{ first_name|default("there") }}, there is parking behind the house, on 4th Street.'),
+        ("doors", "The north and the south door are open; the south one has a ramp."),
+        ("full", "We are fully booked tonight, but there are seats tomorrow."),
+    ):
+        conversations.save_quick_reply(name, text)
+    found = [answer(sender, campaign, *each) for each in ANSWERS]
+    conversations.assign(found[1], "operator")
+    conversations.assign(found[4], "marta")
+    conversations.snooze(found[3], timezone.now() + timedelta(hours=2))
+    suppressions.add(found[6].number, suppressions.Reason.OPT_OUT, "replied 'stop'")
+    return [Conversation.objects.get(pk=each.pk) for each in found]
+
+
+def answer(sender: Sender, campaign: Campaign, number: str, name: str, minutes: float, text: str) -> Conversation:
+    """Somebody was texted by the campaign and has answered so many minutes ago."""
+    person, _ = Contact.objects.get_or_create(number=number, defaults={"fields": {"first_name": name}})
+    gone = time.time() - 60 * minutes - 400
+    TextMessage.objects.get_or_create(
+        campaign=campaign,
+        to=number,
+        defaults={
+            **{"frm": sender.number, "sender": sender, "contact": person, "status": Status.DELIVERED},
+            **{"text": TEXT.replace("{{ first_name }}", name), "submitted_at": gone},
+        },
+    )
+    return says(sender, number, text, minutes)
+
+
+def says(sender: Sender, number: str, text: str, minutes: float = 0) -> Conversation:
+    """A text comes in, as the webhook and the dispatcher take it in."""
+    at = timezone.now() - timedelta(minutes=minutes)
+    key = uuid.uuid4().hex
+    event = Event.objects.create(account="default", dedupe_key=key, body=b"[]", received_at=at, next_try_at=None)
+    inbox.receive([(event, InboundText(number=number, sender=sender.number, text=text, provider_id=key[:20]))])
+    return Conversation.objects.get(number=number, ours=sender.number)

@@ -26,6 +26,7 @@ from . import stage
 pytestmark = pytest.mark.django_db
 
 PUBLIC = {"login", "login-link", "logout"}
+LISTS = {"campaigns", "inbox", "inbox-bulk"}
 BUTTONS = ("launch", "pause", "resume", "cancel", "pace")
 PAYLOADS = [
     "<script>alert(1)</script>",
@@ -74,7 +75,7 @@ def state_of(campaign: Campaign) -> str:
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_every_page_asks_who_you_are(client, running, name, method):
     """A stranger is sent to the login page, or told that the method is wrong; nothing happens."""
-    url = reverse(name) if name == "campaigns" else address(name, running)
+    url = reverse(name) if name in LISTS else address(name, running)
 
     answer = getattr(client, method)(url)
 

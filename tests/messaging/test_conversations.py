@@ -176,6 +176,28 @@ def test_a_reply_from_an_old_page_does_not_make_anybody_wait_again(talk):
     assert (later.unread, later.waiting_since) == (0, None)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_double_click_is_one_reply(talk):
+    """Four at once with the same token: one message, which all four are told of. Without one, each is a reply."""
+    once = "0123456789abcdef" * 2
+    told = on_threads(4, lambda _: conversations.reply(talk, "Yes", "ann", once=once).pk)
+
+    assert set(told) == set(TextMessage.objects.filter(text="Yes", reference=once).values_list("pk", flat=True))
+    assert len(set(told)) == 1
+    assert conversations.reply(talk, "Yes", "ann").pk not in told
+
+
+def test_what_keeps_a_reply_from_leaving_is_known_before(lane, talk):
+    """In the words that the refusal has; nothing does, usually."""
+    assert conversations.obstacle(talk) == ""
+
+    suppressions.add(talk.number)
+    assert "suppressed" in conversations.obstacle(talk)
+    suppressions.remove(talk.number)
+    type(lane).objects.filter(pk=lane.pk).update(blocked="number not owned")
+    assert conversations.obstacle(talk) == "This sender is blocked: number not owned"
+
+
 def test_a_stranger_is_answered_too(lane):
     """Who was no contact when they wrote is one when they are answered."""
     talk = conversation(lane, "Hi", number())

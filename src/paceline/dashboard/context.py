@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
-from paceline.messaging import accounts, breaker, engine, installation
+from paceline.messaging import accounts, breaker, conversations, engine, installation
 from paceline.messaging.models import Account
 from paceline.sms.providers import Provider, local
 
@@ -26,8 +26,17 @@ class Environment:
 
 
 def environment(request: HttpRequest) -> dict[str, Any]:
-    """The context processor: `environment` and `alarms` in every template."""
-    return {"environment": _environment(), "alarms": SimpleLazyObject(lambda: alarms(request))}
+    """The context processor: `environment`, `alarms` and `waiting_count` in every template."""
+    return {
+        "environment": _environment(),
+        "alarms": SimpleLazyObject(lambda: alarms(request)),
+        "waiting_count": SimpleLazyObject(waiting_count),
+    }
+
+
+def waiting_count() -> int:
+    """How many have written and wait for an answer: what the word Inbox carries."""
+    return conversations.waiting().filter(waiting_since__isnull=False).count()
 
 
 def _environment() -> Environment:

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from paceline.messaging import campaigns, lanes, progress, reconcile
+from paceline.messaging import campaigns, lanes, progress, reconcile, replies
 from paceline.messaging.models import Campaign
 from paceline.messaging.progress import Progress
 from paceline.sms.errors import TemplateError
@@ -28,6 +28,7 @@ SLOW_POLL_SECONDS = 10  # everything is submitted; only reports may still come
 REPORTS_AWAITED = timedelta(hours=72)  # as long as we retry a report that finds no message
 CHART_SECONDS = 120
 TABLE_STEP_SECONDS = 10
+CURVE_ROWS = 13  # of the table beside the curve of released and backlog
 SPOKEN_STEP = 10  # percent: a screen reader is told about every tenth, not every poll
 
 STATES = {  # state: (word, icon of the sprite)
@@ -158,6 +159,7 @@ def campaign(found: Campaign) -> dict[str, Any]:
         "table": _table(series) if moving else [],
         "senders": [(share, charts.share(share.submitted, share.waiting)) for share in account.senders],
         "average": _average(account),
+        **_listening(found),
         "segments": segments(found.text),
         "has_fields": "{{" in found.text,
         "poll_seconds": _poll_seconds(account),
@@ -217,6 +219,20 @@ def _average(account: Progress) -> float | None:
         return None
     seconds = (account.finished_at - account.started_at).total_seconds()
     return account.submitted / seconds if seconds >= 1 else None
+
+
+def _listening(found: Campaign) -> dict[str, Any]:
+    """The curve of a campaign that follows the replies, and the same in figures; empty for another."""
+    if not replies.is_aware(found):
+        return {}
+    samples = charts.thinned(replies.curve(found, most=20_000))
+    return {
+        "curve": charts.curve(samples),
+        "curve_table": charts.thinned(samples, CURVE_ROWS)[::-1],
+        "curve_from": samples[0].at if samples else None,
+        "backlog_now": replies.backlog(),
+        "reply_line": replies.line(found),
+    }
 
 
 def _table(series: Sequence[tuple[int, int]]) -> list[tuple[int, int, int, float]]:

@@ -236,12 +236,19 @@ def _begin(opened: Sequence[tuple[Conversation, str, int | None]]) -> None:
 
 
 def reply(
-    conversation: Conversation, text: str, author: Any = "", *, seen: int | None = None, at: datetime | None = None
+    conversation: Conversation,
+    text: str,
+    author: Any = "",
+    *,
+    seen: int | None = None,
+    once: str = "",
+    at: datetime | None = None,
 ) -> TextMessage:
     """Queues an answer, ahead of bulk, from the number that the person knows; nobody waits any more then.
 
     A quick reply's `/shortcut` is spelled out first. `seen` is the id of the last inbound message that its author has
-    seen: what came after it still waits.
+    seen: what came after it still waits. `once` is a fresh reference (32 hex digits) that becomes the message's own:
+    the same one again, as by a double click, queues nothing and answers the message that there is.
 
     Raises, with the reason for people and a `code`: `Refused` (the number is suppressed, or none that can be texted;
     an empty text), `SenderProblem` (the number is not ours, removed or blocked), `AccountProblem` (it is blocked); and
@@ -252,9 +259,11 @@ def reply(
     spelled = expand(conversation, text)
     with engine.write():
         row = _lock(conversation)
+        if once and (message := TextMessage.objects.filter(reference=once, team_reply__conversation=row).first()):
+            return message
         if suppressions.among([suppressions.Way(row.number, row.ours)]):
             raise errors.Refused("This number may not be texted: it is suppressed", code="suppressed")
-        message = outbox.queue_text(spelled, sender, row.number)
+        message = outbox.queue_text(spelled, sender, row.number, reference=once)
         TeamReply.objects.create(message=message, conversation=row, author=name_of(author), at=at)
         unread, since = _unseen(row, seen)
         Conversation.objects.filter(pk=row.pk).update(
@@ -265,6 +274,16 @@ def reply(
         )
     conversation.refresh_from_db()
     return message
+
+
+def obstacle(conversation: Conversation) -> str:
+    """Why no reply can leave now, in a sentence; empty when one can."""
+    try:
+        _way_back(conversation)
+        stopped = suppressions.among([suppressions.Way(conversation.number, conversation.ours)])
+    except PacelineError as error:
+        return str(error)
+    return "This number may not be texted: it is suppressed" if stopped else ""
 
 
 def _way_back(conversation: Conversation) -> Sender:

@@ -92,13 +92,16 @@ def queue_text(
     not_before: float = 0.0,
     expires_at: datetime | None = None,
     report: bool = True,
+    reference: str = "",
 ) -> TextMessage:
     """Puts one text to an E.164 `number` into the outbox, ahead of bulk; it leaves from `not_before` (epoch) on.
 
-    Raises `Refused` for a text that cannot be sent.
+    `reference` is its own, 32 hex digits that no other message has; empty: a fresh one. Raises `Refused` for a text
+    that cannot be sent.
     """
     message = compose(text, sender, number, priority=priority, expires_at=expires_at, report=report)
     message.not_before = not_before
+    message.reference = reference or message.reference
     with engine.write():
         return signals.insert(message)
 

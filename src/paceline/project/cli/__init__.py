@@ -25,6 +25,7 @@ COMMANDS = {
     "contacts": "contacts",
     "sender": "senders",
     "campaign": "campaigns",
+    "inbox": "inbox",
     "keywords": "keywords",
     "optout": "optouts",
     "uncertain": "uncertain",

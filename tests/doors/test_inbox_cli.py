@@ -1,0 +1,200 @@
+"""`paceline inbox`: one answer each, or one sentence that says what, why and what next."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from django.utils import timezone
+
+from paceline.messaging import accounts, conversations, senders, suppressions
+from paceline.messaging.models import Conversation, TextMessage
+from paceline.project.cli import main
+
+from . import stage
+
+pytestmark = pytest.mark.django_db
+
+PARKING, GRACE, DMITRI, ESRA = "+12065550102", "+12065550107", "+12065550104", "+12065550105"
+
+
+@pytest.fixture(autouse=True)
+def configured(settings):
+    settings.PACELINE = settings.PACELINE | {
+        "PROVIDERS": {"default": {"BACKEND": "paceline.sms.providers.local.Dummy"}},
+    }
+    accounts.provider.cache_clear()
+    mask = os.umask(0o022)
+    yield
+    os.umask(mask)
+    accounts.provider.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def answered() -> list[Conversation]:
+    return stage.answered_night()
+
+
+def paceline(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["inbox", *arguments])
+
+
+def answer(*arguments: str) -> Any:
+    done = paceline(*arguments, "--json")
+    assert done.exit_code == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def of(number: str) -> Conversation:
+    return Conversation.objects.get(number=number)
+
+
+def test_the_list_has_who_waits_longest_first(answered):
+    everybody = answer("list")
+
+    assert [row["id"] for row in everybody] == [each.pk for each in answered if each.number != DMITRI]
+    assert everybody[0]["campaign_name"] == "Opening night" and everybody[0]["unread"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "numbers"),
+    [
+        (["--show", "snoozed"], {DMITRI}),
+        (["--show", "closed"], set()),
+        (["--of", "marta"], {ESRA}),
+        (["--of", "nobody-here"], set()),
+    ],
+)
+def test_the_list_can_be_narrowed_down(arguments, numbers):
+    assert {row["number"] for row in answer("list", *arguments)} == numbers
+
+
+def test_what_nobody_has_is_listed():
+    assert {row["assignee"] for row in answer("list", "--show", "unassigned")} == {""}
+
+
+def test_a_thread_is_shown_and_stays_unread():
+    conversations.note(of(PARKING), "Asked the caretaker", "marta")
+
+    shown = answer("show", PARKING)
+
+    assert [entry["kind"] for entry in shown["thread"]] == ["outgoing", "incoming", "note"]
+    assert (shown["thread"][1]["text"], shown["unread"], shown["obstacle"]) == ("Is there parking nearby?", 1, "")
+    assert "note (marta): Asked the caretaker" in paceline("show", PARKING).stdout
+
+
+def test_what_steers_a_terminal_is_not_printed():
+    stage.says(senders.active()[0], PARKING, "one\ntwo\x1b[2Jthree\u202e")
+
+    assert "they: one two [2Jthree \n" in paceline("show", PARKING).stdout
+
+
+def test_a_reply_is_queued_with_its_quick_reply_spelled_out():
+    sent = answer("reply", str(of(PARKING).pk), "/parking Welcome!", "--by", "marta")
+
+    message = TextMessage.objects.get(reference=sent["reference"])
+    assert (message.frm, message.to, message.status) == ("+12025550101", PARKING, "queued")
+    assert message.text == "Hi Björn, there is parking behind the house, on 4th Street. Welcome!"
+    assert message.team_reply.author == "marta" and of(PARKING).waiting_since is None
+
+
+def test_one_who_has_opted_out_is_not_texted():
+    """Exit 3, and nothing is queued."""
+    before = TextMessage.objects.count()
+
+    done = paceline("reply", GRACE, "Sorry")
+
+    assert (done.exit_code, done.stdout) == (3, "")
+    assert f"suppressed; paceline optout show {GRACE} says why" in done.stderr
+    assert TextMessage.objects.count() == before
+
+
+def test_two_do_not_both_have_one():
+    done = paceline("assign", ESRA, "bob")
+    assert (done.exit_code, of(ESRA).assignee) == (1, "marta")
+    assert f"paceline inbox assign {of(ESRA).pk} bob --from marta" in done.stderr
+
+    assert answer("assign", ESRA, "bob", "--from", "marta")["assignee"] == "bob"
+
+
+def test_closing_counts_what_was_open():
+    ids = [str(of(PARKING).pk), ESRA]
+    assert answer("close", *ids, "--by", "marta") == {"closed": 2, "left": 0}
+
+    assert answer("close", *ids) == {"closed": 0, "left": 2}
+    assert of(ESRA).spells.get().closed_by == "marta"
+
+
+def test_one_is_put_off():
+    answer("snooze", PARKING, "--for", "90m")
+
+    assert timedelta(minutes=89) < of(PARKING).snoozed_until - timezone.now() <= timedelta(minutes=90)
+    assert answer("snooze", PARKING, "--until", "2126-12-01T09:00+01:00")["snoozed_until"].startswith(
+        "2126-12-01T08:00"
+    )
+
+
+def test_a_note_is_kept():
+    assert answer("note", PARKING, "Asked the caretaker", "--by", "marta")["author"] == "marta"
+    assert of(PARKING).notes.get().text == "Asked the caretaker"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["show", "999999"], 2, "There is no conversation 999999; paceline inbox list"),
+        (["show", "+12065550199"], 2, "Nothing has come from +12065550199"),
+        (["show", "call me"], 2, "is no number to text"),
+        (["reply", PARKING, "/nothing"], 2, "There is no quick reply /nothing (there is: /doors"),
+        (["reply", PARKING, " "], 1, "The text is empty"),
+        (["assign", PARKING, " "], 2, "it is empty"),
+        (["snooze", PARKING], 2, "--for 2h"),
+        (["snooze", PARKING, "--for", "2h", "--until", "2126-12-01T09:00+01:00"], 2, "one of them"),
+        (["snooze", PARKING, "--for", "soon"], 2, "write 90m, 2h or 3d"),
+        (["snooze", PARKING, "--for", "9999999999999d"], 2, "up to a year"),
+        (["snooze", PARKING, "--until", "2126-12-01T09:00"], 2, "no date with a zone"),
+        (["snooze", PARKING, "--until", "2001-01-01T09:00+00:00"], 2, "is past"),
+        (["note", PARKING, " "], 2, "The note is empty"),
+        (["close"], 2, "Missing argument"),
+        (["list", "--show", "everything"], 2, "is not one of"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(arguments, code, words):
+    done = paceline(*arguments)
+
+    (sentence,) = done.stderr.splitlines()
+    assert (done.exit_code, done.stdout) == (code, "")
+    assert sentence.startswith("Error: ") and words in sentence
+
+
+def test_a_blocked_sender_is_said_and_where_to_look():
+    sender = senders.active()[0]
+    sender.blocked = "number not owned"
+    sender.save()
+
+    done = paceline("reply", PARKING, "Hi")
+
+    assert done.exit_code == 1 and "number not owned; see: paceline sender list" in done.stderr
+
+
+def test_one_person_and_two_of_our_numbers_are_two_conversations():
+    """The telephone number alone does not say which."""
+    other, _ = senders.add(accounts.get(), "+12025550102", mps=1)
+    second = stage.says(other, PARKING, "Hello?")
+
+    done = paceline("show", PARKING)
+
+    assert done.exit_code == 2 and f"{second.pk} (+12025550102)" in done.stderr
+    assert answer("show", str(second.pk))["ours"] == "+12025550102"
+
+
+def test_a_closed_one_is_neither_assigned_nor_put_off():
+    conversations.close(of(PARKING))
+    suppressions.remove(GRACE)
+
+    assert "is closed" in paceline("assign", PARKING, "bob").stderr
+    assert "is closed" in paceline("snooze", PARKING, "--for", "2h").stderr
