@@ -2,7 +2,7 @@
 
 import pytest
 
-from paceline.messaging import outbox, suppressions
+from paceline.messaging import outbox, suppressions, turns
 from paceline.messaging.models import Campaign, TextMessage
 from paceline.sms.messages import Accepted
 from paceline.sms.status import Status
@@ -65,13 +65,13 @@ def test_cancelled_between_the_two_looks(line, lane, clock, monkeypatch):
     """A campaign that is cancelled after its texts were chosen: none of them passes."""
     campaign = running()
     queued(lane, 2, campaign=campaign)
-    choose = outbox._at_once
+    choose = turns.at_once
 
     def cancelled(*args):
         Campaign.objects.update(state=Campaign.State.CANCELLED)
         return choose(*args)
 
-    monkeypatch.setattr(outbox, "_at_once", cancelled)
+    monkeypatch.setattr(turns, "at_once", cancelled)
 
     assert outbox.claim_through(line.pk, clock).passed == []
     assert statuses(campaign) == {Status.CANCELLED: 2}

@@ -6,15 +6,11 @@ and outside this module. The rules are in docs/architecture.md, "The life of a m
 
 from __future__ import annotations
 
-import heapq
 import logging
-import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 from django.db.models import Q
@@ -24,9 +20,10 @@ from paceline.sms import errors, failpoints, pacing, segments
 from paceline.sms.messages import Accepted, Message, new_reference
 from paceline.sms.status import Status
 
-from . import breaker, caps, engine, installation, lanes, senders, signals, suppressions
+from . import breaker, caps, engine, installation, lanes, senders, signals, suppressions, turns
 from .clock import Clock
 from .models import AutomaticText, Campaign, Contact, Sender, TextMessage
+from .turns import Lease
 
 log = logging.getLogger("paceline.outbox")
 
@@ -50,19 +47,6 @@ class Missed(errors.PacelineError):
 
 class Taken(errors.PacelineError):
     """Another dispatcher has the message: whoever asked for it must not submit it."""
-
-
-class Lease(NamedTuple):
-    """A message claimed for one slot. `attempt` is the fence: whoever writes later must still hold it.
-
-    `tolerance` is by how many seconds the slot may be missed.
-    """
-
-    id: int
-    attempt: str
-    slot_at: float
-    sender_id: int
-    tolerance: float = pacing.LATE_TOLERANCE_SECONDS
 
 
 class Submission(NamedTuple):
@@ -246,15 +230,15 @@ def _claim(
         horizon = now + pacing.LOOKAHEAD_SECONDS
         account, senders = lanes.open_timelines(row, now, horizon, most)
         campaigns = {} if only_direct or not senders else lanes.open_campaigns(now, horizon, most)
-        waiting = _waiting(senders, now, campaigns)
+        waiting = turns.waiting(senders, now, campaigns)
         if account is None or not waiting:
             return Claimed()
         most = min(most, account.most)
         is_free = account.is_free(now) and all(lane.is_free(now) for lane in waiting)
         if is_free:
-            leases = _at_once(account, waiting, now, most, attempt)
+            leases = turns.at_once(account, waiting, now, most, attempt)
         else:
-            leases = _in_slots(account, waiting, now, horizon, most, attempt)
+            leases = turns.in_slots(account, waiting, now, horizon, most, attempt)
         if not leases:
             return Claimed()
         lanes.save([account, *senders, *(line for line in campaigns.values() if line)])
@@ -288,227 +272,6 @@ def _lease_all(leases: list[Lease]) -> list[Lease]:
     # somebody moved a row between our read and our write: its slot is void
     ours = set(TextMessage.objects.filter(status=Status.LEASED, attempt=attempt).values_list("pk", flat=True))
     return [lease for lease in leases if lease.id in ours]
-
-
-def _at_once(account: lanes.Timeline, waiting: Sequence[_Lane], now: float, most: int, attempt: str) -> list[Lease]:
-    """Where no limit is passed everything has the same slot; the order is the same: by priority, then by turn."""
-    ranked = [
-        (message.priority, rank, message, lane)
-        for lane in waiting
-        for queue in lane.queues
-        for message, rank in zip(reversed(queue.messages), reversed(queue.ranks), strict=True)
-    ]
-    ranked.sort(key=itemgetter(0, 1))
-    leases = []
-    for _, _, message, lane in ranked[:most]:
-        lane.timeline.taken += 1
-        lane.sender.turn = message.campaign_id or lane.sender.turn
-        leases.append(Lease(message.id, attempt, now, lane.sender.pk, pacing.UNPACED_TOLERANCE_SECONDS))
-    for line in (account, *(lane.timeline for lane in waiting)):
-        line.free_at = now
-    account.taken = len(leases)
-    return leases
-
-
-def _in_slots(
-    account: lanes.Timeline, waiting: Sequence[_Lane], now: float, horizon: float, most: int, attempt: str
-) -> list[Lease]:
-    """Each in the earliest slot that all limits on its way have free, in slot order over the account."""
-    ready = _Ready(waiting)
-    leases: list[Lease] = []
-    while ready and len(leases) < most:
-        base = pacing.slot(now, [account.free_at])
-        offer, lane = ready.pop(base)
-        message = offer.queue.messages[-1]
-        slot_at = max(offer.slot_at, account.earliest(message.segments))
-        if slot_at > horizon:
-            break
-        if account.segments_left is not None and message.segments > account.segments_left:
-            break  # its money of the day is used up
-        account.take(slot_at, message.segments)
-        paced = lane.take(offer.queue, slot_at) or account.step
-        tolerance = pacing.LATE_TOLERANCE_SECONDS if paced else pacing.UNPACED_TOLERANCE_SECONDS
-        leases.append(Lease(message.id, attempt, slot_at, lane.sender.pk, tolerance))
-        ready.put(lane)
-    return leases
-
-
-class _Waiting(NamedTuple):
-    id: int
-    priority: int
-    segments: int
-    campaign_id: int | None
-
-
-@dataclass(slots=True)
-class _Queue:
-    """Messages of one lane that wait for the same limits, the first one last; `ranks` are their places on the lane."""
-
-    campaign: lanes.Timeline | None  # the campaign's own limit
-    messages: list[_Waiting] = field(default_factory=list)
-    ranks: list[int] = field(default_factory=list)
-
-
-class _Offer(NamedTuple):
-    slot_at: float
-    priority: int
-    rank: int
-    queue: _Queue
-
-
-@dataclass(slots=True, eq=False)
-class _Lane:
-    """A lane and what waits on it: one queue of all that only the lane limits, and one for each limited campaign.
-
-    So a campaign that may not send yet holds up nobody behind it, and takes its own place as soon as it may.
-    """
-
-    timeline: lanes.Timeline
-    sender: Sender
-    queues: list[_Queue]
-
-    def offer(self, base: float) -> _Offer:
-        """What leaves here next, and when: not before `base`."""
-        if self.is_plain:
-            (queue,) = self.queues
-            message = queue.messages[-1]
-            slot_at = max(base, self.timeline.earliest(message.segments))
-            return _Offer(slot_at, message.priority, queue.ranks[-1], queue)
-        return min(
-            _Offer(self._slot(base, queue), queue.messages[-1].priority, queue.ranks[-1], queue)
-            for queue in self.queues
-        )
-
-    def _slot(self, base: float, queue: _Queue) -> float:
-        segments = queue.messages[-1].segments
-        slot_at = max(base, self.timeline.earliest(segments))
-        return slot_at if queue.campaign is None else max(slot_at, queue.campaign.earliest(segments))
-
-    def is_free(self, now: float) -> bool:
-        """True when nothing on this lane passes a limit."""
-        return all(queue.campaign is None for queue in self.queues) and self.timeline.is_free(now)
-
-    @property
-    def is_plain(self) -> bool:
-        """True when nothing but the lane's own limit decides what leaves here next."""
-        return len(self.queues) == 1 and self.queues[0].campaign is None
-
-    def take(self, queue: _Queue, slot_at: float) -> bool:
-        """Takes the queue's next message. True when it passes a limit here."""
-        message = queue.messages.pop()
-        queue.ranks.pop()
-        self.timeline.take(slot_at, message.segments)
-        self.sender.turn = message.campaign_id or self.sender.turn
-        if queue.campaign is not None:
-            queue.campaign.take(slot_at, message.segments)
-        if self.timeline.taken >= self.timeline.most:
-            self.queues = []
-        elif not queue.messages:
-            self.queues.remove(queue)
-        return bool(self.timeline.step or queue.campaign)
-
-
-class _Ready:
-    """The lanes that have something to send, in slot order: a step costs the same however many they are.
-
-    Where the account is what limits, many are free at once: then by priority, then who has waited longest. A lane with
-    a limited campaign is asked at each step, since others move that limit too.
-    """
-
-    def __init__(self, lanes_: Sequence[_Lane]) -> None:
-        self._later: list[tuple[float, int, float, int, _Lane, _Offer]] = []  # by their slots
-        self._free: list[tuple[int, float, int, _Lane, _Offer]] = []  # their slot has come
-        self._mixed: list[_Lane] = []
-        for lane in lanes_:
-            self.put(lane)
-
-    def __bool__(self) -> bool:
-        return bool(self._later or self._free or self._mixed)
-
-    def put(self, lane: _Lane) -> None:
-        if not lane.queues:
-            return
-        if not lane.is_plain:
-            self._mixed.append(lane)
-            return
-        offer = lane.offer(0.0)
-        key = (offer.slot_at, offer.priority, lane.timeline.free_at, lane.sender.pk)
-        heapq.heappush(self._later, (*key, lane, offer))
-
-    def pop(self, base: float) -> tuple[_Offer, _Lane]:
-        """Takes out the lane that is next when nothing can leave before `base`, which never moves back."""
-        while self._later and self._later[0][0] <= base:
-            heapq.heappush(self._free, heapq.heappop(self._later)[1:])
-        plain = (base, *self._free[0][:2]) if self._free else self._later[0][:3] if self._later else (math.inf, 0, 0.0)
-        if self._mixed:
-            offered = [(lane.offer(base), lane) for lane in self._mixed]
-            offer, lane = min(offered, key=lambda each: (*each[0][:2], each[1].timeline.free_at))
-            if (offer.slot_at, offer.priority, lane.timeline.free_at) <= plain:
-                self._mixed.remove(lane)
-                return offer, lane
-        lane, offer = heapq.heappop(self._free or self._later)[-2:]
-        return offer._replace(slot_at=max(base, offer.slot_at)), lane
-
-
-def _waiting(senders: Sequence[lanes.Timeline], now: float, campaigns: dict[int, lanes.Timeline | None]) -> list[_Lane]:
-    """The lanes with the queued messages that a claim may take.
-
-    One index range per sender and running campaign, so that its cost does not grow with what is queued.
-    """
-    found: dict[int, list[_Waiting]] = defaultdict(list)
-    limits: dict[int | None, lanes.Timeline | None] = {None: None, **campaigns}
-    ranges = [
-        (lane.limit.pk, campaign, min(lane.most, limit.most) if limit else lane.most)
-        for lane in senders
-        for campaign, limit in limits.items()
-    ]
-    for part in engine.chunks(ranges, 100):
-        selects, params = [], []
-        for number, (sender_id, campaign, most) in enumerate(part):
-            of_campaign = "campaign_id IS NULL" if campaign is None else f"campaign_id = {int(campaign)}"
-            selects.append(
-                "SELECT * FROM (SELECT id, priority, segments, campaign_id, sender_id"
-                f" FROM {TABLE} WHERE status = 'queued' AND sender_id = %s AND {of_campaign} AND not_before <= %s"
-                f" ORDER BY priority, id LIMIT {int(most)}) AS q{number}"
-            )
-            params += [sender_id, now]
-        for row in engine.rows(" UNION ALL ".join(selects), params):
-            found[row[4]].append(_Waiting._make(row[:4]))
-    return [_lane(lane, found[lane.limit.pk], limits) for lane in senders if found[lane.limit.pk]]
-
-
-def _lane(timeline: lanes.Timeline, messages: list[_Waiting], limits: dict[int | None, lanes.Timeline | None]) -> _Lane:
-    """What waits on a lane, by its limits, each queue in the order of the lane."""
-    sender = timeline.limit
-    assert isinstance(sender, Sender)
-    queues: dict[int | None, _Queue] = {}
-    for rank, message in enumerate(_by_turn(messages, after=sender.turn)):
-        limit = limits[message.campaign_id]
-        key = message.campaign_id if limit else None
-        if key not in queues:
-            queues[key] = _Queue(limit)
-        if len(queues[key].messages) < timeline.most:
-            queues[key].messages.append(message)
-            queues[key].ranks.append(rank)
-    for queue in queues.values():
-        queue.messages.reverse()
-        queue.ranks.reverse()
-    return _Lane(timeline, sender, list(queues.values()))
-
-
-def _by_turn(messages: list[_Waiting], after: int) -> list[_Waiting]:
-    """By priority; within one priority single texts, then the campaigns by turn, beginning behind the last served."""
-    if len({message.campaign_id for message in messages}) < 2:
-        return sorted(messages, key=itemgetter(1, 0))  # priority and id
-    place: Counter[tuple[int, int]] = Counter()
-    keyed = []
-    for message in sorted(messages, key=lambda m: (m.priority, m.id)):
-        campaign = message.campaign_id or 0
-        round_number = place[message.priority, campaign]
-        place[message.priority, campaign] += 1
-        turn = (round_number, campaign <= after, campaign) if campaign else (-1, False, round_number)
-        keyed.append(((message.priority, *turn), message))
-    return [message for _, message in sorted(keyed, key=lambda pair: pair[0])]
 
 
 # --- gate -----------------------------------------------------------------------------------------------------

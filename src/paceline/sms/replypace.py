@@ -74,7 +74,7 @@ UNEVENNESS, UNEVENNESS_WEIGHT = 0.5, 8.0
 CLOSING_Z = 0.5
 """How many standard deviations below its mean the closing rate is taken: what a Gamma distribution leaves there."""
 
-Z, LAST_Z = 3.75, 2.4
+Z, LAST_Z = 4.1, 2.4
 """How many standard deviations stay free under the line. The valve is asked again and again and fills each time what
 luck has left, so a bound that holds at one moment with 99.9 % would not hold for hours; the last tranche is one try."""
 
