@@ -117,15 +117,15 @@ def test_limits_in_the_dashboard(running):
     browser.force_login(stage.operator(), backend=links.BACKEND)
     address = reverse("campaign-pace", args=[running.pk])
 
-    browser.post(address, {"batch_size": "", "delay_period": "0", "mps": "20/min", "spend_cap": "5"})
+    browser.post(address, {"batch_size": "", "delay_period": "0", "mps": "20/min", "spend_cap": "5", "line": "60"})
     running.refresh_from_db()
-    assert (running.mps, running.spend_cap) == (pytest.approx(1 / 3), 5)
+    assert (running.mps, running.spend_cap, running.reply_line) == (pytest.approx(1 / 3), 5, 60)
     assert "20/min" in browser.get(reverse("campaign", args=[running.pk])).content.decode()
 
     assert browser.post(address, {"delay_period": "0", "mps": "quick"}).status_code == 422
-    browser.post(address, {"batch_size": "", "delay_period": "0", "mps": "", "spend_cap": ""})
+    browser.post(address, {"batch_size": "", "delay_period": "0", "mps": "", "spend_cap": "", "line": ""})
     running.refresh_from_db()
-    assert (running.mps, running.spend_cap) == (None, None)
+    assert (running.mps, running.spend_cap, running.reply_line) == (None, None, None)
 
 
 def test_limits_through_the_api(running):
@@ -137,16 +137,17 @@ def test_limits_through_the_api(running):
         "message_string": "Hi",
         "mps": "20/min",
         "spend_cap": "0.5",
+        "line": 60,
     }
     headers = {"Authorization": f"Bearer {key}"}
 
     made = Client(headers=headers).post("/message/", body, content_type="application/json")
-    wrong = Client(headers=headers).post("/message/", body | {"mps": 0}, content_type="application/json")
+    wrong = Client(headers=headers).post("/message/", body | {"mps": 0, "line": 0}, content_type="application/json")
 
     campaign = Campaign.objects.get(pk=made.json()["id"])
-    assert (campaign.mps, campaign.spend_cap) == (pytest.approx(1 / 3), Decimal("0.5"))
+    assert (campaign.mps, campaign.spend_cap, campaign.reply_line) == (pytest.approx(1 / 3), Decimal("0.5"), 60)
     assert wrong.status_code == 400
-    assert "mps" in wrong.json()
+    assert {"mps", "line"} <= wrong.json().keys()
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ TEXT_MOST = 1600
 
 SENDERS_SHOWN = 5
 BATCH_MOST = 2**31 - 1
+LINE_MOST = 1_000_000
 DELAY_MOST_SECONDS = 366 * 86400
 
 _BARE = re.compile(r"[1-9][0-9]{6,14}", re.ASCII)
@@ -194,15 +195,17 @@ class TextField(serializers.Field):
 
 
 class CountField(serializers.Field):
-    """A whole number of recipients, 1 or more."""
+    """A whole number of something, 1 or more."""
 
-    default_error_messages = {
-        "type": "batch_size is a whole number, 1 or more: how many recipients per batch. Leave it out for all at once."
-    }
+    default_error_messages = {"type": "{what}: a whole number, 1 or more. Leave it out for no such bound."}
+
+    def __init__(self, *, what: str, most: int, **options: Any) -> None:
+        super().__init__(**options)
+        self._what, self._most = what, most
 
     def to_internal_value(self, data: Any) -> int:
-        if isinstance(data, bool) or not isinstance(data, int) or not 1 <= data <= BATCH_MOST:
-            self.fail("type")
+        if isinstance(data, bool) or not isinstance(data, int) or not 1 <= data <= self._most:
+            self.fail("type", what=self._what)
         return data
 
 
@@ -263,10 +266,11 @@ class BulkMessage(serializers.Serializer):
     sender = SenderField()
     recipients = RecipientsField()
     message_string = TextField()
-    batch_size = CountField(required=False)
+    batch_size = CountField(required=False, what="batch_size is how many recipients per batch", most=BATCH_MOST)
     delay_period = SecondsField(required=False)
     mps = RateField(required=False)
     spend_cap = MoneyField(required=False)
+    line = CountField(required=False, what="line is how many conversations the team may have open", most=LINE_MOST)
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         unknown = _unknown(data, self.fields)

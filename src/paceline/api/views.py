@@ -19,6 +19,7 @@ from rest_framework.views import APIView
 
 from paceline.messaging import campaigns, engine, progress
 from paceline.messaging.models import Campaign
+from paceline.messaging.replies import ReplyPace
 
 from .authentication import HOW, ApiKeyAuthentication
 from .errors import Conflict, TooLarge
@@ -77,6 +78,7 @@ class MessageView(ApiView):
                     delay_period=values.get("delay_period", 0.0),
                     mps=values.get("mps"),
                     spend_cap=values.get("spend_cap"),
+                    reply_pace=ReplyPace(line=values["line"]) if "line" in values else None,
                 )
                 campaigns.launch(campaign)
         except campaigns.CampaignError as error:

@@ -51,6 +51,14 @@ class PaceForm(forms.Form):
         help_text="What all of it may cost. Empty: none.",
     )
 
+    line = forms.IntegerField(
+        label="Conversations open at most",
+        min_value=1,
+        max_value=1_000_000,
+        required=False,
+        help_text="No more texts than bring replies that the team can answer. Empty: it waits for no replies.",
+    )
+
     @classmethod
     def of(cls, campaign: Campaign) -> PaceForm:
         """The form as it stands for a campaign."""
@@ -61,6 +69,7 @@ class PaceForm(forms.Form):
                 "delay_period": int(delay) if delay.is_integer() else delay,
                 "mps": _spelled(campaign.mps),
                 "spend_cap": campaign.spend_cap,
+                "line": campaign.reply_line,
             }
         )
 

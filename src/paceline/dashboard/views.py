@@ -19,7 +19,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import HttpResponseClientRefresh
 
-from paceline.messaging import campaigns, reconcile
+from paceline.messaging import campaigns, reconcile, replies
 from paceline.messaging.models import Campaign
 
 from . import links, pages
@@ -129,6 +129,8 @@ def set_pace(request: HttpRequest, pk: int) -> HttpResponse:
         limits = {"mps": asked["mps"], "spend_cap": asked["spend_cap"]}
         if {"mps", "spend_cap"} & request.POST.keys():
             campaigns.set_limits(campaign, **limits)
+        if "line" in request.POST:
+            campaigns.set_reply_pace(campaign, replies.pace(campaign).with_line(asked["line"]))
         campaigns.set_pace(campaign, batch_size=asked["batch_size"], delay_period=asked["delay_period"])
 
     return button(change, PACE_CHANGED)(request, pk)

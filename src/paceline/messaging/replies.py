@@ -8,7 +8,7 @@ that releases, under a lock on all reply-aware campaigns: two of them never fill
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -74,6 +74,10 @@ class ReplyPace:
             raise ValueError(
                 "Say how many conversations may be open (a line), or how many replies an hour are answered"
             )
+
+    def with_line(self, line: int | None) -> ReplyPace:
+        """The same with another line; without line and rate it is none at all."""
+        return NONE if line is None and self.per_hour is None else replace(self, line=line)
 
     def columns(self) -> dict[str, Any]:
         """As the campaign keeps them."""
