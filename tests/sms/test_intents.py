@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paceline.sms import intents
+from paceline.sms import intents, wordings
 from paceline.sms.intents import Certainty, Reading, read
 from paceline.sms.keywords import Keyword, classify
 
@@ -172,7 +172,7 @@ def test_the_figures_bite() -> None:
 
 def test_no_phrase_stands_twice_in_the_table() -> None:
     """One phrase, one line: who looks for it finds all there is."""
-    phrases = Counter(line.strip() for rules in intents._TABLE for line in rules.phrases.splitlines() if line.strip())
+    phrases = Counter(line.strip() for rules in wordings.TABLE for line in rules.phrases.splitlines() if line.strip())
 
     assert [phrase for phrase, times in phrases.items() if times > 1] == []
 
