@@ -67,13 +67,39 @@ def read(text: str) -> Reading:
     if exact := keywords.classify(text):
         return Reading(exact, Certainty.EXACT)
     said = [left for clause in _clauses(text) if (left := _left(clause))]
-    heard = {_READINGS[number] for clause in said for number in _RULES.among(["^", *clause, "$"])}
+    meant = [_meant(clause) for clause in said]
+    if any(Meant.AGAIN in signs for signs in meant):
+        return ORDINARY
+    heard = {_heard(signs) for signs in meant}
     if _CLEAR in heard:
         return _CLEAR
     if _DOUBTFUL in heard:
         return _DOUBTFUL
-    return _HELP if _HELP in heard and len(said) == 1 else ORDINARY
+    return _HELP if len(said) == 1 and Meant.HELP in meant[0] else ORDINARY
 
+
+def _meant(clause: list[str]) -> frozenset[Meant]:
+    return frozenset(_MEANT[number] for number in _RULES.among(["^", *clause, "$"]))
+
+
+def _heard(signs: frozenset[Meant]) -> Reading:
+    """What is read in one clause, once what speaks for an order to stop is weighed against what does not."""
+    reading = _CLEAR if Meant.STOP in signs else _DOUBTFUL if Meant.MAYBE_STOP in signs else ORDINARY
+    orders = signs - {Meant.MAYBE_STOP} if Meant.STOP in signs else signs
+    return reading if sum(_WEIGHT[sign] for sign in orders) >= _ENOUGH else ORDINARY
+
+
+_WEIGHT = {
+    Meant.STOP: 5,
+    Meant.MAYBE_STOP: 4,
+    Meant.TEXTS: 3,
+    Meant.MINE: 3,
+    Meant.OTHER: -4,
+    Meant.ASKING: -3,
+    Meant.HELP: 0,
+    Meant.AGAIN: 0,
+}
+_ENOUGH = 4
 
 # -- From text to clauses ----------------------------------------------------------------------------------------------
 
@@ -98,6 +124,9 @@ _END = "|"
 _ELISION = re.compile(r"\b(?:qu|[cdjlmnst]|[ds]?all|[dn]ell)['’](?=\w)", re.IGNORECASE)
 """French and Italian words that lose their vowel before the next: “n'écrivez”, “dall'elenco”."""
 
+_REASONS = frozenset("i im ive we you youre u not dont je ich yo no nao non".split())
+"""What begins a clause of its own behind a leading STOP, comma or not."""
+
 _SIGN_TABLE = str.maketrans(_SIGNS)
 _STRETCHED = re.compile(r"([^\W\d_])\1{2,}")
 _SPACED = re.compile(r"(?<!\S)[^\W\d_](?:[ .\-_*][^\W\d_]){2,}(?!\w)")
@@ -112,11 +141,11 @@ def _clauses(text: str) -> Iterator[list[str]]:
     spelled = words(_BREAK.sub(f" {_END} ", text), also=_END)[:MOST_WORDS]
     clause: list[str] = []
     for word in (*spelled, _END):
-        if word != _END:
-            clause.append(_RIGHT.get(word, word))
-        elif clause:
+        if clause and (word == _END or (clause == ["stop"] and word in _REASONS)):
             yield clause
             clause = []
+        if word != _END:
+            clause.append(_RIGHT.get(word, word))
 
 
 def _left(clause: list[str]) -> list[str]:
@@ -131,15 +160,42 @@ _STRUCK = "~"
 
 
 def _slips(word: str) -> Iterator[str]:
+    """What is typed with one slip: a letter left out, doubled, too early, or its neighbour's; or with no vowels."""
     for at in range(1, len(word)):
         yield word[:at] + word[at + 1 :]
         yield word[:at] + word[at] + word[at:]
         yield word[: at - 1] + word[at] + word[at - 1] + word[at + 1 :]
+    if len(word) > 5:
+        yield from _neighbours(word)
+    if len(short := word[0] + _VOWELS.sub("", word[1:])) > 2:
+        yield short
+
+
+def _neighbours(word: str) -> Iterator[str]:
+    """With one letter replaced by one that lies beside it on the keyboard."""
+    for at, letter in enumerate(word):
+        for other in _BESIDE.get(letter, ""):
+            yield word[:at] + other + word[at + 1 :]
+
+
+_VOWELS = re.compile("[aeiou]")
+_ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+_BESIDE = {
+    letter: "".join(
+        other
+        for other_row, row_of_others in enumerate(_ROWS)
+        for other_column, other in enumerate(row_of_others)
+        if other != letter and abs(other_row - row) <= 1 and -1 <= other_column - column + other_row - row <= 1
+    )
+    for row, letters in enumerate(_ROWS)
+    for column, letter in enumerate(letters)
+}
+"""The letters around each on a QWERTY keyboard; further rows are moved half a key each."""
 
 
 _RIGHT = {
     **{slip: word for word in wordings.FAMILIAR.split() for slip in _slips(word)},
-    **{word: word for word in wordings.FAMILIAR.split()},
+    **{word: word for word in (*wordings.FAMILIAR.split(), *wordings.LOOKALIKES.split())},
     **{
         wrong: right
         for right, _, wrongs in (line.partition(":") for line in wordings.MISSPELLED.strip().splitlines())
@@ -210,6 +266,6 @@ class _Fixed:
 _CLASS_STEPS = _classes()
 _ELSEWHERE_PHRASES = _Fixed("".join(wordings.ELSEWHERE.values()))
 _DROPPED_PHRASES = _Fixed(wordings.DROPPED)
-_PHRASES = [(steps, _READ[rules.meant]) for rules in wordings.TABLE for steps in _lines(rules.phrases)]
-_READINGS = [reading for _, reading in _PHRASES]
+_PHRASES = [(steps, rules.meant) for rules in wordings.TABLE for steps in _lines(rules.phrases)]
+_MEANT = [meant for _, meant in _PHRASES]
 _RULES = Phrases(steps for steps, _ in _PHRASES)

@@ -13,12 +13,20 @@ from enum import StrEnum
 
 MISSPELLED = """
 stop: stahp stap stawp stopp sttop stpo sotp tsop syop dtop st0p stpp stopl 5top stpop sstop stopit stol ztop
+be: b
+list: lsit lits kist liat
+your: yor yuor yoir
+this: thid thsi tihs rhis
+opt: opy ipt oppt opr
+off: ofd pff ogf
+are: r
+take: tk tale takr tske takw
 please: pls plz plss plzz plse plese pleas pleae pleaze plez pleease
 text: txt tex tect tezt
 texts: txts texs textz textes
 texting: txtng txting txtin textin texing texitng textng txtn texxting txtng
-message: msg mesage messege massage messge mssg mesg
-messages: msgs mesages messeges messags mssgs msges mesgs massages
+message: msg mesage messege messge mssg mesg
+messages: msgs mesages messeges messags mssgs msges mesgs
 messaging: mesaging messging msging messagin
 sending: sendin sendng
 remove: remvoe romove remov rmove reomve remmove
@@ -49,9 +57,47 @@ messaggi cancellate cancellatemi toglietemi smettete pubblicita ricevere
 """
 """Words that are recognised with one slip: a letter left out, doubled, or in its neighbour's place."""
 
+LOOKALIKES = """
+anmelden angemeldet testing sensing slamming stooping massage massages remova remove entferne supprime cancela cancellare smettere
+"""
+"""Words that are one slip from a familiar one and none."""
+
 CLASSES = {
+    "Other matters": """
+        other: appointment* appt* order orders reservation* booking* table tables meeting* game match practice lesson*
+        other: class classes course courses session flight flights trip ticket tickets seat seats room rooms lease rent
+        other: contract membership gym plan insurance policy card payment* autopay charge charged charges charging fee
+        other: fees invoice* bill refund deposit delivery deliveries package* parcel* shipment* pickup item items cart
+        other: size color box boxes pizza food lunch* dinner* breakfast meal* menu onion* nuts peanut* cheese allerg*
+        other: medication* medicine* meds pill pills antibiotic* ibuprofen aspirin dose treatment therapy vaccin* shot
+        other: shots surgery stitches bleeding pain itch* cough* fever bandage* cast tooth crown rash wheelchair ride
+        other: rides shuttle car cars truck repair* leak heat heater alarm noise bark* dog dogs cat mold
+        other: power outage internet cable cleaning lawn mowing tree trees snow war violence pipeline developer tag desk front slot slots creneau turno turnos turni schicht fruhschicht spatschicht eviction*
+        other: schedule shift roster price until til till waitlist waitlisted waiting guest guests bus carpool trash smoking drinking smoke
+        other: starter code password link form forms trial benefits account furniture carpet couch sofa bike paint
+        other: hiccups snoring crying nosebleed drip faucet toilet sink engine brakes light lights music machine printer
+        other: milk sugar ice sauce bread salad soup drink drinks chair chairs cake birthday party raffle seating
+        other: field dental roaming warranty loan mortgage headache* nausea vomiting swelling infection scar
+        other: rdv rendez seance match commande colis livraison table cantine repas salle sport gym cours billet billets
+        other: places chambre traitement medicament* cachets douleur toux fievre oignon* noix fromage facture
+        other: paiement carte assurance contrat location loyer fuite bruit voiture chien train vol valise
+        other: cita citas pedido pedidos reserva mesa clase clases vuelo boleto* turno cena comida almuerzo cebolla*
+        other: hielo queso nueces cacahuate* azucar medicamento* medicina pastilla* antibiotico dolor tos fiebre sangrado
+        other: espera factura tarjeta seguro contrato renta alquiler gimnasio paquete entrega coche carro perro ruido
+        other: fumar servicio cable producto articulo transporte camion escolar
+        other: termin* bestellung* buchung reservierung tisch kurs schwimmkurs training flug karten platz zimmer essen
+        other: mittagessen zwiebel* nuss nusse kase tabletten medikament* schmerz* husten fieber blutung rechnung konto
+        other: zahlung karte versicherung vertrag miete fitnessstudio paket lieferung auto hund larm rauchen bus
+        other: regnen regen faden artikel wasser heizung strom schule kita verein
+        other: consulta pedido reserva mesa aula aulas voo ingresso* vaga horario jantar almoco cebola azeitona gelo
+        other: queijo remedio* comprimido* dor tosse febre sangramento fatura boleto cartao seguro contrato aluguel
+        other: academia encomenda entrega carro cachorro barulho cigarro item itens produto pontos onibus chuva plano
+        other: appuntament* visita ordine prenotazion* tavolo lezion* corso volo bigliett* posto camera cena pranzo
+        other: cipoll* noci formaggio ghiaccio medicin* farmac* cura antibiotic* dolore tosse febbre punti fattura
+        other: pagamento carta assicurazione contratto affitto palestra pacco consegna macchina cane rumore fumo articolo
+    """,
     "English": """
-        stop: stop stp quit cease halt desist discontinue refrain terminate
+        stop: stop stp quit cease halt desist discontinue refrain terminate suspend pause
         texts: text texts texting message messages messaging sms spam spamming contact contacting send sending
         texts: notif* alert alerts reminder reminders promo* coupon coupons ads advert* marketing solicit*
         texts: bother bothering harass* bugging communic* correspondence email* mailing* newsletter* offers
@@ -63,10 +109,15 @@ CLASSES = {
         me: me us my our this his her their
         whom: me us this number phone again anymore ever any anything these more further future
         drop: remove rm delete take drop scratch strike cross scrub wipe purge erase unlist delist exclude
-        drop: unenroll pull
+        drop: unenroll pull withdraw deactivate unregister eliminate unlink omit discard dump ditch cut exclude toss
         list: list lists system database records record file files directory texts messages contacts mailing*
-        mine: number phone contact contacts info name data details cell line
+        mine: digits deets number phone contact contacts info name data details cell line
         you: you u ya yall
+        pester: reaching pinging hounding pestering begging trolling hassling badgering blasting flooding stalking
+        pester: asking pushing hitting nagging bugging wasting annoying blowing emailing bombarding bombing hustling
+        pester: targeting chasing following disturbing pressuring scamming soliciting fundraising marketing notifying
+        signed: sign signed subscribe subscribed enroll enrolled register registered agree agreed consent consented
+        signed: opt opted join joined authorize authorized approve approved
     """,
     "French": """
         cesse: arretez stoppez stopper cessez cesser cesse
@@ -79,6 +130,7 @@ CLASSES = {
         otez: efface sortez sortir rayez rayer otez oter
     """,
     "Spanish": """
+        todavia|aun no, no quiero molestar, no puedo|pude mandar|enviar|escribir|abrir, no puedo|pude|pudo|podemos|se
         mensajes: mensaje* message messages sms texto textos publicidad promocion* notificacion* avisos
         mensajes: correos llamadas informacion spam cosas ofertas propaganda anuncios promos textos recordatorios
         manden: mandeis envieis escribais molesteis manden mande mandes mandar* mandando envien envie envies
@@ -98,7 +150,7 @@ CLASSES = {
     "Portuguese": """
         mensagens: mensagem mensagens message messages sms spam propaganda* promoc* anuncios avisos notificac*
         mensagens: ligacoes email* textos ofertas lembretes publicidade
-        mande: mande mandem mandar manda envia falem envie enviem enviar contate contatem escreva escrevam
+        mande: ligar ligando mandando escrever escrevendo contatar contatando chamar enviando perturbando mande mandem mandar manda envia falem envie enviem enviar contate contatem escreva escrevam
         mande: chame chamem ligue liguem incomode incomodem incomodar perturbe perturbem perturbar encher
         tire: retira tira tire tirem tirar remova removam remove remover apague apaga apaguem apagar exclua
         tire: excluam excluir retire retirem retirar deletar delete deletem
@@ -116,11 +168,11 @@ DROPPED = """
 please, pleas, thanks, thank you|u, thank, thx, tnx, ty, tks, kindly, cheers, regards
 hi, hello, hey, hiya, yo, dear, sir, madam, maam, guys, dude, bro, bruh, man, sweetie, honey, buddy
 good morning|afternoon|evening|day, have a good|great|nice day, god bless, with all due respect
-omg, omfg, lol, lmao, wtf, ffs, stfu, jesus, christ, ugh, wow, for the love of god, for gods sake, for fucks sake
+omg, omfg, lol, lmao, wtf, ffs, jesus, christ, ugh, wow, for the love of god, for gods sake, for fucks sake
 fucking, fuckin, fing, f ing, freaking, frickin, goddamn, damn, bloody, the hell
 just, really, seriously, now, right away|now, already, immediately, asap
 so, ok, okay, alright, well, then, and, but, also
-yes, yeah, yep, yup, nope, nah, sorry, for the last time, lady, fr, im good
+yes, yeah, yep, yup, nope, nah, sorry, for the last time, lady, fr
 svp, sil vous plait, sil te plait, s il vous plait, merci, bonjour, bonsoir, cordialement, madame, monsieur, maintenant
 por favor, porfavor, porfa, favor, favor de, gracias, hola, buenas tardes|dias|noches, buenos dias, ya, ahora, oye
 bitte, danke, hallo, guten tag|morgen|abend, sofort, jetzt, endlich, mal
@@ -131,6 +183,9 @@ per favore, per piacere, per cortesia, grazie, gentilmente, buongiorno, buonaser
 
 ELSEWHERE = {
     "English": """
+        me|us|my off monday|tuesday|wednesday|thursday|friday|saturday|sunday|today|tomorrow|tonight, me|us off 0*|1*|2*|3*|4*|5*|6*|7*|8*|9*
+        no text|texts|message|call needed|necessary|required|here, police|incident|accident|lab report
+        we should|must|can|will stop, help stop
         stop|stops|stopping|stopped|stoped by, stop|stops|stopping|stopped in on|at|to|the|this|today|front
         stop|stops|stopping|stopped at the|a|an|my|your|our|his|her|just|home|midnight|work|night
         stop|stops|stopping|stopped at 0*|1*|2*|3*|4*|5*|6*|7*|8*|9*, stop 0*|1*|2*|3*|4*|5*|6*|7*|8*|9*
@@ -156,6 +211,7 @@ ELSEWHERE = {
         dont|not|never|didnt|accidentally|mistakenly take|remove|delete|drop|unsubscribe|unlist
         did|was|why|accidentally|mistake i|we|it|me unsubscribe|removed, i|we accidentally unsubscribe
         get|got removed from
+        sign|signed up yet, register|registered yet, not signed up yet, on the list but, calling it|him|her|them
         off hold, off at, off the waitlist, waiting list, wait list, me off at|on|to|in, off work, drop off
         remove|delete|take me from the waitlist|meeting|team|class|appointment|slot|shift
         text|call|message|contact|send|write|email me|us before|after|until|till|while|when|if
@@ -180,6 +236,7 @@ ELSEWHERE = {
         got|have|sent|see your message|text
         """,
     "French": """
+        veux|voudrais pas deranger, pas encore, ne retrouve|trouve|vois plus, retrouve|trouve|vois plus, pas de message recu, me suis trompe
         arret de bus, arret du, arret maladie, bus|train|metro arretez, ne|il|elle|on|se arretez pas|en|ici|a
         ai|a|avons arretez de, vous avez arretez, avez arretez, arretez pas, a quel arret, a arret, quel arret
         recois plus|pas, plus|pas recu|recois|compris, ne recois
@@ -196,18 +253,20 @@ ELSEWHERE = {
         no manden|mande|mandes|envien|envie la|el|los|las, no me manden|mande|envien la|el|factura, no quiero nada mas
         """,
     "German": """
+        will|mochte nicht storen, noch nicht|keine, mich|uns auf die liste, hort auf zu regnen|schneien
         hort das|es|er|sie|der auf, hort nicht auf, ist keine option
         wie lange, keine zeit|ahnung|fragen|karten|zwiebeln|sorge, kein problem|thema|stress
         keine nachricht|nachrichten|sms bekommen|erhalten, nicht bekommen|erhalten, nachricht nicht
-        nicht mehr warten|kommen|heute|schaffen|da|lange|gesehen, habe|hab|haben keine|nichts, wann ist|hort
+        nicht mehr notig|krank|warten|kommen|heute|schaffen|da|lange|gesehen, habe|hab|haben keine|nichts
         nicht vor|nach|klingeln|bis, nehmen sie karten
         """,
     "Portuguese": """
-        vou|posso|vao|ao sair, chega as|que|hoje|amanha|em, pedido chega, horas chega
+        ainda nao, nao quero incomodar|atrapalhar, vou|posso|vao|ao sair, chega as|que|hoje|amanha|em, pedido chega, horas chega
         nao para de, horas para de, nao mais|tem|posso|recebi|chegou|recebemos, tira uma|a|o, mais informacoes|tarde
         parar no|na|em, parada de
         """,
     "Italian": """
+        non voglio|vorrei disturbare, non ancora, ancora iscritt*
         non smette|smetto|smesso|smettono, ho smesso, basta cosi|un|una|uno|il|la|e|che, non ci|so|mi e
         non ho ricevuto|avuto|capito|trovato, piu informazioni|tardi, mi e arrivat*
         niente di|altro|cipolla|male|paura, mi fermo, si ferma
@@ -225,6 +284,11 @@ class Meant(StrEnum):
     STOP = "stop"  # any reasonable person reads it so
     MAYBE_STOP = "maybe stop"  # for a person to decide
     HELP = "help"
+    TEXTS = "texts"  # the rest weighs for or against: what is sent
+    MINE = "mine"  # a number that is kept
+    OTHER = "other"  # a matter that is none of texts
+    ASKING = "asking"  # a question for something to know
+    AGAIN = "again"  # texts are wanted after all
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +345,10 @@ TABLE = (
         "stop sending",
         Meant.STOP,
         """
+        kill|cut|silence|ditch|lose|drop|end|finish|cancel|block ...1 the|these|your|ur|all|those <texts>
+        going|gonna ...1 to stop|quit $
+        <stop> ...2 <pester> ...1 me|us|my|our|people|out|for|up|$
+        ^ stop no|non|nao|ne|je|ich|keine|kein|por|per|pour
         <stop> ...3 <texts>
         <stop> ...1 getting|receiving
         <stop> ...1 writing|emailing|dming|whatsapping ...1 me|us|to|this
@@ -432,6 +500,7 @@ TABLE = (
         "do not text",
         Meant.STOP,
         """
+        no longer|more <text> ...1 <whom>|my|$
         <dont> ...2 <text> ...2 <whom>
         ^ ...2 <dont> text|message|contact|send|email|bother|spam|disturb $
         <dont> <text> or <text>
@@ -473,6 +542,16 @@ TABLE = (
         "take me off",
         Meant.STOP,
         """
+        how|way ...2 get off|out ...1 $
+        <drop>|take|get it|this|that|them|mine ...1 off|out|from ...3 <list>
+        drop|scratch|pull|clear|unsave|take|cut|toss|ditch ...1 <me> <mine>
+        time ...1 remove|delete|cancel|quit|end $
+        have|get|see me|us ...2 removed|deleted|taken|unsubscribed|dropped|erased
+        withdraw|deactivate|unregister|eliminate|omit|exclude|unlink|discard me|us $
+        withdraw|deactivate|unregister|eliminate|omit|exclude|unlink|discard me|us ...1 from
+        loose|burn|trash|discard|toss|destroy|unsave|clear my|this ...2 number|info|contact
+        <drop>|take ...1 this|my number|phone ...1 off|out|from|away|please
+        deactivate|disable|close|unregister ...1 my|this number|phone|contact
         <drop> ...1 <me> ...4 <list>
         get|let <me> ...1 out of ...4 <list>
         <drop>|get ...1 <me>|your|ur|the ...4 off|from|out ...4 <list>
@@ -544,6 +623,82 @@ TABLE = (
         "anger, threats, strangers",
         Meant.MAYBE_STOP,
         """
+        no more|further info|information|news|updates
+        to <stop> these|this|all ...2 $
+        <stop> everything
+        want|wish|like|prefer|choose|rather not ...1 to ...1 <text>|get|receive|hear|be
+        forbid|prohibit|forbidden <you>|to|from
+        allowed|allow to|you ...1 <text>
+        enough with ...3 $
+        cut|knock this|that|it out|off
+        <text> ...1 someone|somebody|anyone|anybody else
+        someone|somebody|anyone|anybody else to <text>
+        <dont> ask ...1 again|anymore
+        no means no
+        i ...1 said no $
+        no contact list
+        as no contact
+        one|1|another|single more ...1 <texts>
+        another <texts> ...1 and|i|ill|im
+        blocking|block|blocked ...3 numbers|number|<texts>
+        not ...1 interested in ...1 being|getting|receiving|these|this|your|ur
+        not|no|who|without|~ ...4 permission|consent|right|authority ...1 to <text>|use
+        prefer|rather|better|nice|great|appreciate|grateful|glad ...2 <you> dont|didnt|not|never|stopped ...1 <text>|texting|writing
+        no part of|in this|it|these|your
+        <texts> ...2 violat*|illegal|unlawful|creepy|weird
+        no need ...1 to ...1 send|keep ...1 these|more|anymore|any|me|us|<texts>
+        ^ ...1 no|zero interest ...1 $
+        ^ off|erase|opt $
+        ^ didnt ask $
+        will|does|do ...2 this|these|it|they ever end|stop|quit|$
+        ~ texting|messaging|spamming me|us|my|$
+        how|why did|am|was i ...3 on ...1 this|your ...2 list
+        respect|honor|honour my ...1 wishes|privacy|request|decision
+        keep|leave|count me|us|my ...2 out of ...1 this|these|it|your
+        want|need ...1 nothing|anything ...3 from <you>
+        no ...1 longer ...3 at|with|for ...1 this|that ...1 company|number|business
+        not on board
+        aint|havent|wasnt|werent ...1 <signed>|asked|asking
+        aint ...1 interested|wanting|want
+        leave|exit|unjoin|quit ...1 the|this|your|ur chat|group|thread|program|list|campaign|conversation
+        unjoin|unfollow
+        <dont>|not ...1 want|wish|like|care|wanna ...1 to ...1 participate|join|part ...1 of|in|this|$
+        not participating $
+        turn|shut|switch off ...1 this|these|it|them $
+        get ...1 out of this|these|it $
+        want|need|like|wish off|out ...3 <list>|this|these|it
+        not ...1 want|need|like|wish ...4 <texts>|anymore
+        <dont> ...1 use ...2 $
+        not|never ...2 your|ur customer|client|voter|member|supporter|patient|student|donor|constituent|friend
+        ~ my permission|consent|authorization
+        chill|ease|relax|cool|lay|easy ...2 with|off|on ...2 <texts>
+        text|message|contact me again ...1 i|ill|im|ima|and|you
+        why ...3 texting|messaging|contacting|spamming me|us|my|this|her|him
+        not ...1 get|receive|getting|receiving these|<texts>
+        hate|despise|loathe ...2 <texts>|these
+        save|keep your|ur <texts>
+        never again
+        waste|wasting ...1 your|ur ...1 time|breath|money
+        who|never|not|nobody ...3 gave|give <you>|yall ...2 my|this number|info|phone|cell
+        how|where ...3 <you>|yall|this ...1 get|got|find|found|obtain|have ...1 my|this number|info|cell
+        ^ block ...1 $
+        stfu|gfy|foad
+        good on|without ...2 <texts>|these
+        do|live without ...2 <texts>|these
+        spare me|us
+        pass on ...2 <texts>|these
+        decline|refuse|reject|object|opposed ...3 <texts>|contact*
+        this|its|thats ...1 not|isnt|aint ...2 number|phone|cell ...1 anymore|now|$
+        this|its|thats ...2 work|business|company|office|hospital|personal phone|number|cell|line|landline
+        wrong girl|lady|woman|contact|recipient|individual|family|people
+        get a life
+        legal|further action
+        without ...1 my consent|permission|knowledge
+        report|reporting|sue|suing ...1 <you>|yall
+        nobody|noone ...2 signed|asked|consented|agreed
+        <dont>|not ...2 <signed> ...1 up|in|to ...2 this|these|it|anything|any|your|$
+        <dont>|not ...2 <signed> ...3 <texts>
+        not|<dont> ...1 give|gave|given|grant ...2 permission|consent|my
         ^ ...1 go away ...1 $
         ^ get lost $
         how many ...8 stop
@@ -621,6 +776,9 @@ TABLE = (
         "arrêtez, plus de messages",
         Meant.STOP,
         """
+        <cesse> de|d me|nous
+        <otez>|radiez|rayez|desinscrire|oubliez ...2 moi|mon|nous|coordonnees
+        plus aucun|aucune ...1 <envoi>
         ^ arretez|stoppez ...1 $
         <cesse> ...4 <envoi>
         ^ <cesse> ...1 de|avec|vos|tout|ca|sa|tes
@@ -669,6 +827,30 @@ TABLE = (
         "anger, strangers",
         Meant.MAYBE_STOP,
         """
+        avez|as pas|aucun|aucune|jamais ...2 autorisation|permission|consentement|accord|droit
+        qui ...3 permission|autorise*|droit
+        importun*|derang*|embet*|harcel*|spamm*|sollicit* ...1 plus|pas|jamais
+        ^ ...1 suppression|radiation|desabonnement ...1 $
+        suis pas ...2 bonne|cette|personne
+        numero ...2 plus ...2 celui|numero|mien
+        suis ...2 pas|plus ...1 client|cliente|concerne*|interesse*|patient*|adherent*|membre
+        lachez affaire
+        veux|souhaite|desire|voulons rien ...2 recevoir|savoir|de
+        pas|mauvais ...2 bon|bonne|mauvais ...1 destinataire|numero|personne|contact
+        annulez|annule|annuler ...1 ca|cela|tout
+        <cesse> la $
+        jamais|pas|rien ...2 inscrit*|abonne|abonnee|autorise*|consenti*|demande*|accepte*|souscrit*
+        jamais|pas ...2 donne* ...2 numero|accord|consentement|autorisation|permission|num
+        qui ...3 donne ...1 mon|ce numero|num|contact
+        ou|comment ...4 eu|trouve|obtenu|recupere ...1 mon|ce numero|num
+        vous|tu|te ...1 trompez|trompes|plante*
+        connais pas ...3 numero|personne
+        dites stop
+        arretez ...1 tout|ca
+        epargn* moi|nous
+        assez de|recu|vos
+        saoul*|gave* ...2 <envoi>
+        signale* ...2 spam|33700
         mauvais|faux numero
         erreur de|sur numero|le
         trompez|trompe|trompes ...2 numero|personne
@@ -729,6 +911,11 @@ TABLE = (
         "no más",
         Meant.STOP,
         """
+        no|nunca autorice|autorizo|autorizamos|autorizado
+        no quiero|deseo|queremos|necesito mas ...1 $
+        no quiero|deseo|queremos ...1 saber ...1 mas|nada
+        <borren>|elimin*|borr*|quit* ...1 mi|este|ese|el ...1 numero|contacto|celular|telefono|nombre|cuenta
+        me <borren>|quitan|sacan|borran|eliminan|retiran ...1 de
         no|nomas|sin mas ...1 <mensajes>
         nomas <mensajes>
         ^ no|nomas ...1 mas $
@@ -792,6 +979,27 @@ TABLE = (
         "anger, strangers",
         Meant.MAYBE_STOP,
         """
+        quien ...3 permiso|autorizacion|derecho|autorizo
+        no ...2 tienen|tiene|tienes|di|doy ...1 permiso|autorizacion|derecho|consentimiento
+        no soy ...2 persona|quien
+        numero|celular|telefono|linea ...1 ya no es ...1 de|mio|el|ella|suyo
+        no|nunca ...1 soy|somos ...1 cliente|clienta|paciente|socio|socia|alumno|miembro
+        parenle|parale|bajenle|bajale
+        no ...1 fastidi*|jod*|chingu*|frieg*|acos*|insist*
+        cancela|cancele|cancelen|anulen ...1 esto|eso|todo|$
+        dejen|deje|dejes|deja de estar|andar
+        no|nunca ...1 lleguen|llegue
+        no|nunca ...1 pedi|solicite|pedimos ...1 esto|$
+        no|nunca|jamas|yo no ...2 suscri*|registr*|inscrib*|autori*|solicit*|consenti*|acept*
+        no|nunca|jamas ...2 di|dado|doy|dimos|he ...2 numero|telefono|celular|datos|permiso|consentimiento
+        quien ...3 dio|dieron|paso ...1 mi|este numero|telefono|contacto
+        donde|como ...3 sac*|consigui*|obtuv*|tien* ...1 mi|este numero|telefono|contacto
+        se|te equivocaron|equivoco|equivoca|equivocan|equivocaste ...2 $
+        no conozco ...3 numero|persona|senor|senora
+        cansad*|hart*|aburrid*|fastidi*|podrid* ...2 de|con|estos|sus|$
+        dejen|deje|deja|parad ...1 molest*|insist*|acos*|enviar
+        no insist* $
+        no ...2 molest* ...1 mas|$
         numero equivocado|incorrecto|errado
         equivocan de
         ^ cancelacion $
@@ -917,6 +1125,35 @@ TABLE = (
         "anger, strangers",
         Meant.MAYBE_STOP,
         """
+        nichts|nix|nie mehr ...3 horen|lesen|von
+        nummer|handy|nr gehort ...1 nicht|jemand
+        mochte|will|wollen|bitte ...4 geloscht|gestrichen|entfernt|ausgetragen|abgemeldet
+        durfen|darf|durft|habt|haben ...1 mir|mich|uns|keine|kein ...1 nicht|keine|erlaubnis|genehmigung|recht ...1 <schreiben>|$
+        wer ...3 erlaubt|erlaubnis
+        ^ ...1 kundigen|kundige $
+        bin nicht ...1 die|der|diese|dieser ...1 person|richtige|richtiger
+        bin ...2 kein|keine|nicht ...1 kunde|kundin|mitglied|patient|patientin|interessiert
+        beend* ...2 das|dies|<nachrichten>|$
+        <nachrichten>|das ...2 einstellen|beenden
+        weg damit|mit
+        <loschen>|storniert|beendet ...1 alles|das|dies $
+        stell* ...1 das|es|diese|die ...2 ab|ein
+        nie ...2 bestellt
+        nie|nicht|nichts ...2 angemeldet|abonniert|zugestimmt|eingewilligt|angefordert|registriert|erlaubt|gewunscht
+        keine|ohne ...1 einwilligung|zustimmung|erlaubnis|genehmigung
+        nie|nicht ...1 meine nummer ...1 gegeben|angegeben
+        woher ...4 nummer|kontakt
+        wer ...4 nummer gegeben
+        verschon* ...1 mich|uns|bitte
+        erspar* ...1 mir|uns
+        verzicht* ...3 <nachrichten>|darauf
+        sie|ihr ...2 vertan|geirrt|verwahlt
+        nicht ...2 interess* ...3 <nachrichten>|$
+        genug ...1 von|davon
+        finger weg
+        wehe ...3 <schreiben>
+        unerlaubt*|unzulassig*|belastigung
+        satt $
         falsche|falscher|falschen nummer|person|kontakt
         falsch verbunden
         abmeld*
@@ -934,7 +1171,7 @@ TABLE = (
         keine mehr ...1 $
         kein kunde|mitglied mehr
         nicht mehr mitglied|kunde
-        bin|mochte|will raus
+        bin|mochte|will raus $
         ^ raus ...1 $
         nummer ...1 vergess*
         vergess* ...2 nummer
@@ -1045,6 +1282,23 @@ TABLE = (
         "anger, strangers",
         Meant.MAYBE_STOP,
         """
+        nao sou ...1 quem|esse|essa|a|o ...1 pessoa|voces|procura*
+        nao ...2 tem|tenho|dei ...1 autorizacao|permissao|direito|consentimento
+        quem ...3 permissao|autoriz*|autorizacao
+        cansei|cansad*|enjoei|farto|farta ...2 dess*|disso|<mensagens>
+        numero|celular|telefone ...1 nao e ...1 mais
+        nao|nunca ...1 sou|somos ...1 cliente|paciente|socio|membro
+        nao ...1 chatei*|aborrec*|encham|ench*
+        cancela|cancele|cancelem ...1 isso|isto|tudo|$
+        nao|nunca|jamais ...2 cadastr*|inscrev*|inscrit*|autoriz*|solicit*|assin*|consent*|aceit*
+        nao|nunca ...1 dei|passei|forneci|demos|dou ...2 numero|telefone|contato|autorizacao|permissao|consentimento
+        quem ...3 passou|deu ...2 meu|esse|este numero|contato|telefone
+        onde|como ...3 conseguiram|pegaram|conseguiu|arranjaram|tem|tirou|tiraram ...1 meu|esse numero|contato|telefone
+        nao conheco ...3 numero|pessoa
+        enchendo|encher|encham ...1 o|saco
+        cansad*|chei*|fart* ...2 disso|de|dessas|com ...2 <mensagens>|$
+        errado|errada $
+        enganaram|enganou|enganado ...1 no|de numero|pessoa
         ^ cancelar|remover|excluir|descadastro|chega|cancela $
         deixa|deixem|deixe ...1 eu|me|nos em paz
         processar voces
@@ -1166,6 +1420,23 @@ TABLE = (
         "anger, strangers",
         Meant.MAYBE_STOP,
         """
+        non sono ...1 la|quella ...1 persona
+        sbagliando|sbagliate|sbaglia ...1 numero|persona
+        non ...1 avete|hai|ha ...2 autorizzazione|permesso|consenso|diritto
+        chi ...3 permesso|autorizzat*
+        non|mai ...1 sono|siamo|sono stato ...1 cliente|paziente|socio|socia|interessat*
+        depenn*
+        non ...1 insist*|rompe*|scocci*|stress*
+        annullate|annulli|cancellate ...1 tutto|questo|$
+        sparire ...2 numero
+        non|mai ...3 iscritt*|registrat*|autorizzat*|abbonat*|richiest*|acconsentit*
+        non|mai ...2 dato ...3 numero|consenso|autorizzazione|permesso|dati
+        chi ...3 dato ...2 mio|questo numero|contatto
+        dove|come ...3 preso|avuto|trovato|ottenuto ...2 mio|questo numero|contatto
+        non conosco ...3 numero|persona
+        avete|ha|hai sbagliato $
+        stuf*|stanc* ...3 di|dei|dalle|con ...2 <messaggi>|$
+        piantat*|smettet* ...1 di|con|$
         numero sbagliato
         sbagliato numero|persona
         ^ cancellazione|disdetta|cancellare|annulla|disdico|disdire $
@@ -1217,6 +1488,78 @@ TABLE = (
         stufo|stufa|stanco|stanca|stufi ...3 <messaggi>
         ^ non sono interessat* $
         ^ non mi interessa $
+        """,
+    ),
+    Rules(
+        "all",
+        "what is sent",
+        Meant.TEXTS,
+        """
+        text|texts|texting|texted|message|messages|messaging|sms|spam|spamming|contact|alert|alerts|reminder|reminders
+        notif*|promo*|marketing|ads|<envoi>|<mensajes>|<nachrichten>|<mensagens>|<messaggi>
+        """,
+    ),
+    Rules(
+        "all",
+        "a number that is kept",
+        Meant.MINE,
+        """
+        number|phone|cell|numero|nummer|telefono|telefone|handynummer|telefonnummer|num|celular|fichier*|datos|daten|dados|donnees
+        """,
+    ),
+    Rules(
+        "all",
+        "another matter",
+        Meant.OTHER,
+        """
+        <other>
+        pick up
+        """,
+    ),
+    Rules(
+        "all",
+        "a question for something to know",
+        Meant.ASKING,
+        """
+        ^ when|which|does|did|was|were|has|whats
+        ^ have you|they|we|the|he|she
+        ^ are we|they|the|there|my|these
+        ^ who do|can|should
+        ^ where is|are|was|can|did|should
+        ^ is that|it|he|she|my|your|our|the|school|practice
+        ^ what time|day|is|are|happens|about|if|size|kind|color|number
+        ^ why did|was|were|is
+        ^ wann|wo|ist|sind|hat|gibt|welche|kommt|muss|darf|soll
+        ^ quand|ou|quel|quelle|faut|dois
+        ^ cuando|donde|hay|cual|tengo|debo
+        ^ que horas|hora
+        ^ quando|onde|tem|qual|tenho|devo
+        ^ dove|quale|a|posso|qual|ce|devo
+        """,
+    ),
+    Rules(
+        "all",
+        "texts are wanted after all",
+        Meant.AGAIN,
+        """
+        unsubscribe|removed|stopped|opted|opt|stop|hit|sent|typed|texted ...4 accident|mistake|accidentally|error
+        accidentally|mistakenly ...2 unsubscribe|removed|stopped|opted|opt|stop
+        dont|didnt|wasnt mean|meant|trying to ...1 stop|unsubscribe|opt|cancel|leave|quit
+        how ...3 back on|in
+        add|put|sign|resubscribe me ...2 back|again
+        sin querer|intencion
+        par erreur|accident
+        aus versehen
+        versehentlich
+        sem querer
+        per sbaglio|errore
+        text|texts|sms is|are|works $
+        text|texts|texting|sms is|are|works ...1 ok|okay|fine|better|good|great|best|preferred|easier
+        <text>|text|texts ...1 instead
+        still want|like|love|need ...2 <texts>
+        sign me up
+        ^ keep texting|sending|messaging me|us
+        ^ i|we ...1 love|like|enjoy ...1 getting|receiving|the|these|your <texts>|these $
         """,
     ),
     Rules(
