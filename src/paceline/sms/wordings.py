@@ -623,6 +623,18 @@ TABLE = (
         "anger, threats, strangers",
         Meant.MAYBE_STOP,
         """
+        ^ terminate|silence|mute|hush|blacklist $
+        blacklist*|ignore|ignoring ...1 my|you|this|list
+        number|phone|cell ...1 isnt|not ...1 his|hers|mine|theirs
+        she|he|they changed ...1 number|numbers
+        anything|nothing ...1 to do with ...1 this|these|<you>|them
+        private number|phone|line
+        number|phone|line ...1 is|its private
+        <texts> ...2 not ...1 allowed|permitted|accepted|welcome
+        <dont> read ...1 these|<texts>
+        <you>|your|ur|youre ...1 spamming|harassing|bothering|annoying|scamming|stalking ...1 me|us|my|$
+        being|are|such|youre ...2 pest|pests|nuisance|stalker|stalkers|creep|creeps|leeches|vultures
+        last time ...1 im|i|asking|telling
         no more|further info|information|news|updates
         to <stop> these|this|all ...2 $
         <stop> everything
@@ -979,6 +991,8 @@ TABLE = (
         "anger, strangers",
         Meant.MAYBE_STOP,
         """
+        paren|pare|paran de una
+        canse|cansaron|cansamos ...2 de ...1 sus|estos|tantos|<mensajes>
         quien ...3 permiso|autorizacion|derecho|autorizo
         no ...2 tienen|tiene|tienes|di|doy ...1 permiso|autorizacion|derecho|consentimiento
         no soy ...2 persona|quien
@@ -1125,6 +1139,8 @@ TABLE = (
         "anger, strangers",
         Meant.MAYBE_STOP,
         """
+        kein interesse ...1 mehr $
+        lass|lasst das ...1 sein|bleiben|$
         nichts|nix|nie mehr ...3 horen|lesen|von
         nummer|handy|nr gehort ...1 nicht|jemand
         mochte|will|wollen|bitte ...4 geloscht|gestrichen|entfernt|ausgetragen|abgemeldet
@@ -1282,6 +1298,7 @@ TABLE = (
         "anger, strangers",
         Meant.MAYBE_STOP,
         """
+        deu de <mensagens>
         nao sou ...1 quem|esse|essa|a|o ...1 pessoa|voces|procura*
         nao ...2 tem|tenho|dei ...1 autorizacao|permissao|direito|consentimento
         quem ...3 permissao|autoriz*|autorizacao
@@ -1420,6 +1437,9 @@ TABLE = (
         "anger, strangers",
         Meant.MAYBE_STOP,
         """
+        posso|possiamo piu ...2 dei|dai|delle|di ...1 <messaggi>|vostri
+        detto|chiesto|chiedo|prego di smett*
+        di smett* $
         non sono ...1 la|quella ...1 persona
         sbagliando|sbagliate|sbaglia ...1 numero|persona
         non ...1 avete|hai|ha ...2 autorizzazione|permesso|consenso|diritto
