@@ -165,7 +165,7 @@ def _slips(word: str) -> Iterator[str]:
         yield word[:at] + word[at + 1 :]
         yield word[:at] + word[at] + word[at:]
         yield word[: at - 1] + word[at] + word[at - 1] + word[at + 1 :]
-    if len(word) > 5:
+    if len(word) > 5 or word in ("stop", "quit"):
         yield from _neighbours(word)
     if len(short := word[0] + _VOWELS.sub("", word[1:])) > 2:
         yield short
@@ -193,9 +193,12 @@ _BESIDE = {
 """The letters around each on a QWERTY keyboard; further rows are moved half a key each."""
 
 
+_TABLES = (*wordings.CLASSES.values(), *wordings.ELSEWHERE.values(), *(rules.phrases for rules in wordings.TABLE))
+_KNOWN = frozenset(words(" ".join((*_TABLES, wordings.DROPPED, wordings.FAMILIAR, wordings.LOOKALIKES))))
+"""Words that are right as they stand."""
+
 _RIGHT = {
-    **{slip: word for word in wordings.FAMILIAR.split() for slip in _slips(word)},
-    **{word: word for word in (*wordings.FAMILIAR.split(), *wordings.LOOKALIKES.split())},
+    **{slip: word for word in wordings.FAMILIAR.split() for slip in _slips(word) if slip not in _KNOWN},
     **{
         wrong: right
         for right, _, wrongs in (line.partition(":") for line in wordings.MISSPELLED.strip().splitlines())

@@ -22,7 +22,7 @@ off: ofd pff ogf
 are: r
 take: tk tale takr tske takw
 please: pls plz plss plzz plse plese pleas pleae pleaze plez pleease
-text: txt tex tect tezt
+text: txet yext rext etxt txt tex tect tezt
 texts: txts texs textz textes
 texting: txtng txting txtin textin texing texitng textng txtn texxting txtng
 message: msg mesage messege messge mssg mesg
@@ -33,7 +33,7 @@ remove: remvoe romove remov rmove reomve remmove
 number: numbr numer nmber num nbr
 unsubscribe: unsub unsubs unsuscribe unsubcribe unsubscibe unsubscrbe unsubsribe unsubscribed unsubscribing unsubscrib
 unsubscribe: unsubscirbe unsubsrcibe unsbscribe unsubscripe unscribe unsubribe unsuscribed unsubcribed
-dont: dnt donot donnt
+dont: dnt donot donnt dotn odnt dpnt domt
 interested: intrested interrested intersted intereted
 immediately: immediatly imediately imediatly
 arretez: arretiez aretez arreter arete arrete arretes arrette arretter areter arettez arrettez
@@ -47,17 +47,26 @@ losche: loesche
 """What people mean, and what they type. Accents need no mention, nor letters held down (stooop)."""
 
 FAMILIAR = """
+stop quit texts spam wrong cease blocked blocking anymore signed bother bothering permission subscribe receive
 stopping texting sending contact contacting message messages messaging remove removed delete deleted unsubscribe number
 please interested immediately subscription consent spamming harassing notifications leave alone cancel
+envoyez recevoir tranquille suffit supprimer retirer enlever messages desinscrivez numero
 arretez messages desinscrire desabonner supprimez retirez enlevez contactez
+dejen paren quiten borren manden envien contacten lista molestar recibir quitar borrar eliminar
 mensajes escriban escribir molesten suscripcion cancelar borrenme numero publicidad
+keine nicht schluss nummer loschen schicken falsche verteiler unterlassen austragen
 nachrichten schreiben abmelden aufhoren abbestellen werbung entfernen
+parem mandar mandem excluir exclua remova enviar tirem
 mensagem mensagens remover descadastrar receber propaganda
+togliete voglio rimuovete smettetela scrivetemi contattatemi iscrizione
 messaggi cancellate cancellatemi toglietemi smettete pubblicita ricevere
 """
 """Words that are recognised with one slip: a letter left out, doubled, or in its neighbour's place."""
 
 LOOKALIKES = """
+atop borsen case cese elever enfiar envoyes flasche foglio kummer landen lave leve lisa mandam mandan mandas mandat
+mantem messager molesta nimmer numeri paaren quoten retired retires sam scheiben schreien schuss sendung signe signer
+spa sto sop top trem vgl wong tests hasta
 anmelden angemeldet testing sensing slamming stooping massage massages remova remove entferne supprime cancela cancellare smettere
 """
 """Words that are one slip from a familiar one and none."""
@@ -138,7 +147,7 @@ CLASSES = {
         manden: molestar* contacten contacte contactes contactar* texteen
         dejen: dejad parad dejen deja deje dejar paren pare parar para basta alto cesen
         borren: borren borre borra borrar quiten quite quita quitar eliminen elimine elimina eliminar saquen
-        borren: saque saca sacar remuevan remover retiren retirar
+        borren: retire retira retirad saque saca sacar remuevan remover retiren retirar
     """,
     "German": """
         nachrichten: nachricht* werbesms werbenachrichten sms werbung infos mails anrufe mitteilungen
@@ -150,10 +159,10 @@ CLASSES = {
     "Portuguese": """
         mensagens: mensagem mensagens message messages sms spam propaganda* promoc* anuncios avisos notificac*
         mensagens: ligacoes email* textos ofertas lembretes publicidade
-        mande: ligar ligando mandando escrever escrevendo contatar contatando chamar enviando perturbando mande mandem mandar manda envia falem envie enviem enviar contate contatem escreva escrevam
+        mande: contacte contactem contactar ligar ligando mandando escrever escrevendo contatar contatando chamar enviando perturbando mande mandem mandar manda envia falem envie enviem enviar contate contatem escreva escrevam
         mande: chame chamem ligue liguem incomode incomodem incomodar perturbe perturbem perturbar encher
         tire: retira tira tire tirem tirar remova removam remove remover apague apaga apaguem apagar exclua
-        tire: excluam excluir retire retirem retirar deletar delete deletem
+        tire: exclui excluem elimine eliminem elimina eliminar excluam excluir retire retirem retirar deletar delete deletem
     """,
     "Italian": """
         messaggi: messagg* sms pubblicita comunicazion* notifiche avvisi nulla spam offerte promozion* invio
@@ -229,7 +238,7 @@ ELSEWHERE = {
         dont|not have|understand|know, i deleted my
         dont want to miss|lose, dont|not have to, if not, consent form|forms, dont need to, dont forget, dont worry
         dont bother with, answer|answering|getting|get|got|have my|your|any text|texts|message|messages
-        contact lens|lenses|form|info|information|sheet, spam folder|filter|musubi|and, in|to|my spam folder
+        contact lens|lenses|form|sheet, your|for|s contact info|information, spam folder|filter|musubi|and, in|to|my spam folder
         end|ends|ended|ending of|up|at|on|in|early|date|table|zone|unit
         the|this|that|deep|dead|year|low|high|week|weekend|far end
         his|her|their text|texts|message|messages, last|first|second message|text|messages|texts
@@ -345,6 +354,7 @@ TABLE = (
         "stop sending",
         Meant.STOP,
         """
+        ^ end texting|messaging|contacting|bothering|spamming ...2 $
         kill|cut|silence|ditch|lose|drop|end|finish|cancel|block ...1 the|these|your|ur|all|those <texts>
         going|gonna ...1 to stop|quit $
         <stop> ...2 <pester> ...1 me|us|my|our|people|out|for|up|$
@@ -500,6 +510,7 @@ TABLE = (
         "do not text",
         Meant.STOP,
         """
+        <dont> ...1 want|wish|wanna|like ...2 be|get texted|messaged|called|emailed|spammed|contacted|solicited
         no longer|more <text> ...1 <whom>|my|$
         <dont> ...2 <text> ...2 <whom>
         ^ ...2 <dont> text|message|contact|send|email|bother|spam|disturb $
@@ -542,6 +553,8 @@ TABLE = (
         "take me off",
         Meant.STOP,
         """
+        <drop> ...1 <me> contact info|information|details
+        scrub|purge|erase|wipe me|us $
         how|way ...2 get off|out ...1 $
         <drop>|take|get it|this|that|them|mine ...1 off|out|from ...3 <list>
         drop|scratch|pull|clear|unsave|take|cut|toss|ditch ...1 <me> <mine>
@@ -1076,6 +1089,7 @@ TABLE = (
         "keine Nachrichten mehr",
         Meant.STOP,
         """
+        losch*|entfern*|streich*|nehmt|nehm* ...1 meinen|meine|unsere ...1 namen|kontakt ...2 raus|aus|$
         keine|keinerlei ...2 <nachrichten> mehr|mir|an
         ^ ...3 keine ...1 <nachrichten> $
         keine ...1 weiteren|weitere <nachrichten>
@@ -1378,6 +1392,7 @@ TABLE = (
         "basta messaggi",
         Meant.STOP,
         """
+        basta disturb*|contatt*|chiam*
         basta ...2 <messaggi>
         smettetela|smettila
         la smett*
