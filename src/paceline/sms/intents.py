@@ -5,11 +5,13 @@ much as STOP. Three certainties: EXACT is nothing but the word, as in `keywords`
 reads as an order to stop. DOUBTFUL may be one: it is better obeyed until a person has looked.
 
 It goes from left to right, once: the text is parted into clauses (at commas, full stops and the like), each clause into
-words. Frequent misspellings are put right. Words that stand there in another sense ("bus stop", "cancel my 3pm") are
-struck out. Noise ("please", "omg") is dropped. Then all rules look at what is left of the clause. The rules below are
-written in the language of `patterns`, one phrase a line, with `<name>` for a class of words, `^` and `$` for the
-beginning and the end of the clause, and `~` for a word that was struck out. Every rule looks at every text; nobody's
-language is guessed.
+words. Slips and frequent misspellings are put right. Words that stand there in another sense ("bus stop", "cancel my
+3pm") are struck out. Noise ("please", "omg") is dropped. Then all rules look at what is left of the clause, and what
+they find is weighed: "stop the autopay" is about another matter, "stop the texts about my autopay" is about texts.
+
+The tables are in `wordings`, in the language of `patterns`, one phrase a line, with `<name>` for a class of words, `^`
+and `$` for the beginning and the end of the clause, and `~` for a word that was struck out. Every rule looks at every
+text; nobody's language is guessed.
 
 START is never read from free words: texting somebody unasked is worse than not texting. Nor does YES lift a
 suppression. HELP said freely is CLEAR when hardly anything else is said.
@@ -68,38 +70,43 @@ def read(text: str) -> Reading:
         return Reading(exact, Certainty.EXACT)
     said = [left for clause in _clauses(text) if (left := _left(clause))]
     meant = [_meant(clause) for clause in said]
-    if any(Meant.AGAIN in signs for signs in meant):
-        return ORDINARY
-    heard = {_heard(signs) for signs in meant}
+    heard = {_weighed(signs) for signs in meant}
     if _CLEAR in heard:
         return _CLEAR
-    if _DOUBTFUL in heard:
+    if _DOUBTFUL in heard and not any(Meant.AGAIN in signs for signs in meant):
         return _DOUBTFUL
     return _HELP if len(said) == 1 and Meant.HELP in meant[0] else ORDINARY
 
 
 def _meant(clause: list[str]) -> frozenset[Meant]:
+    """What the phrases stand for that are found in a clause."""
     return frozenset(_MEANT[number] for number in _RULES.among(["^", *clause, "$"]))
 
 
-def _heard(signs: frozenset[Meant]) -> Reading:
+def _weighed(signs: frozenset[Meant]) -> Reading:
     """What is read in one clause, once what speaks for an order to stop is weighed against what does not."""
-    reading = _CLEAR if Meant.STOP in signs else _DOUBTFUL if Meant.MAYBE_STOP in signs else ORDINARY
-    orders = signs - {Meant.MAYBE_STOP} if Meant.STOP in signs else signs
-    return reading if sum(_WEIGHT[sign] for sign in orders) >= _ENOUGH else ORDINARY
+    if Meant.STOP in signs:
+        reading, signs = _CLEAR, signs - {Meant.MAYBE_STOP}
+    elif Meant.MAYBE_STOP in signs:
+        reading = _DOUBTFUL
+    else:
+        return ORDINARY
+    return reading if sum(_WEIGHTS[sign] for sign in signs) >= _ENOUGH else ORDINARY
 
 
-_WEIGHT = {
+_WEIGHTS = {
     Meant.STOP: 5,
     Meant.MAYBE_STOP: 4,
     Meant.TEXTS: 3,
     Meant.MINE: 3,
     Meant.OTHER: -4,
     Meant.ASKING: -3,
+    Meant.AGAIN: -9,
     Meant.HELP: 0,
-    Meant.AGAIN: 0,
 }
 _ENOUGH = 4
+"""So a phrase alone is enough, and another matter or a question undoes it unless texts or a number are named."""
+
 
 # -- From text to clauses ----------------------------------------------------------------------------------------------
 

@@ -293,10 +293,10 @@ class Meant(StrEnum):
     STOP = "stop"  # any reasonable person reads it so
     MAYBE_STOP = "maybe stop"  # for a person to decide
     HELP = "help"
-    TEXTS = "texts"  # the rest weighs for or against: what is sent
+    TEXTS = "texts"  # what is sent; this and the following weigh for or against
     MINE = "mine"  # a number that is kept
     OTHER = "other"  # a matter that is none of texts
-    ASKING = "asking"  # a question for something to know
+    ASKING = "asking"  # a question whose answer is a fact
     AGAIN = "again"  # texts are wanted after all
 
 
@@ -1553,7 +1553,7 @@ TABLE = (
     ),
     Rules(
         "all",
-        "a question for something to know",
+        "a question whose answer is a fact",
         Meant.ASKING,
         """
         ^ when|which|does|did|was|were|has|whats
@@ -1582,18 +1582,16 @@ TABLE = (
         dont|didnt|wasnt mean|meant|trying to ...1 stop|unsubscribe|opt|cancel|leave|quit
         how ...3 back on|in
         add|put|sign|resubscribe me ...2 back|again
-        sin querer|intencion
-        par erreur|accident
-        aus versehen
-        versehentlich
-        sem querer
-        per sbaglio|errore
-        text|texts|sms is|are|works $
-        text|texts|texting|sms is|are|works ...1 ok|okay|fine|better|good|great|best|preferred|easier
-        <text>|text|texts ...1 instead
-        still want|like|love|need ...2 <texts>
-        sign me up
-        ^ keep texting|sending|messaging me|us
+        borre|borro|cancele|mande|envie|di ...3 querer|error
+        supprime|desabonne|envoye|annule ...1 par erreur
+        versehen|versehentlich ...2 geloscht|abgemeldet|geschickt|gesendet|gestoppt
+        apaguei|cancelei|mandei|enviei|descadastrei ...3 querer|engano
+        cancellato|mandato|inviato|disiscritto|disiscritta ...3 sbaglio|errore
+        text|texts|texting|sms is|are|works ok|okay|fine|better|good|great|best|preferred|easier
+        text|texts ...1 instead $
+        still want|like|love ...2 <texts> $
+        ^ sign me up
+        ^ keep texting|sending|messaging me|us $
         ^ i|we ...1 love|like|enjoy ...1 getting|receiving|the|these|your <texts>|these $
         """,
     ),
