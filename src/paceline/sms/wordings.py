@@ -67,7 +67,8 @@ LOOKALIKES = """
 atop borsen case cese elever enfiar envoyes flasche foglio kummer landen lave leve lisa mandam mandan mandas mandat
 mantem messager molesta nimmer numeri paaren quoten retired retires sam scheiben schreien schuss sendung signe signer
 spa sto sop top trem vgl wong tests hasta
-anmelden angemeldet testing sensing slamming stooping massage massages remova remove entferne supprime cancela cancellare smettere
+anmelden angemeldet testing sensing slamming stooping massage massages
+remova remove entferne supprime cancela cancellare smettere
 """
 """Words that are one slip from a familiar one and none."""
 
@@ -81,8 +82,10 @@ CLASSES = {
         other: medication* medicine* meds pill pills antibiotic* ibuprofen aspirin dose treatment therapy vaccin* shot
         other: shots surgery stitches bleeding pain itch* cough* fever bandage* cast tooth crown rash wheelchair ride
         other: rides shuttle car cars truck repair* leak heat heater alarm noise bark* dog dogs cat mold
-        other: power outage internet cable cleaning lawn mowing tree trees snow war violence pipeline developer tag desk front slot slots creneau turno turnos turni schicht fruhschicht spatschicht eviction*
-        other: schedule shift roster price until til till waitlist waitlisted waiting guest guests bus carpool trash smoking drinking smoke
+        other: power outage internet cable cleaning lawn mowing tree trees snow war violence pipeline developer tag
+        other: desk front slot slots creneau turno turnos turni schicht fruhschicht spatschicht eviction*
+        other: schedule shift roster price until til till waitlist waitlisted waiting guest guests bus carpool trash
+        other: smoking drinking smoke
         other: starter code password link form forms trial benefits account furniture carpet couch sofa bike paint
         other: hiccups snoring crying nosebleed drip faucet toilet sink engine brakes light lights music machine printer
         other: milk sugar ice sauce bread salad soup drink drinks chair chairs cake birthday party raffle seating
@@ -91,7 +94,8 @@ CLASSES = {
         other: places chambre traitement medicament* cachets douleur toux fievre oignon* noix fromage facture
         other: paiement carte assurance contrat location loyer fuite bruit voiture chien train vol valise
         other: cita citas pedido pedidos reserva mesa clase clases vuelo boleto* turno cena comida almuerzo cebolla*
-        other: hielo queso nueces cacahuate* azucar medicamento* medicina pastilla* antibiotico dolor tos fiebre sangrado
+        other: hielo queso nueces cacahuate* azucar medicamento* medicina pastilla* antibiotico dolor tos fiebre
+        other: sangrado
         other: espera factura tarjeta seguro contrato renta alquiler gimnasio paquete entrega coche carro perro ruido
         other: fumar servicio cable producto articulo transporte camion escolar
         other: termin* bestellung* buchung reservierung tisch kurs schwimmkurs training flug karten platz zimmer essen
@@ -103,7 +107,8 @@ CLASSES = {
         other: academia encomenda entrega carro cachorro barulho cigarro item itens produto pontos onibus chuva plano
         other: appuntament* visita ordine prenotazion* tavolo lezion* corso volo bigliett* posto camera cena pranzo
         other: cipoll* noci formaggio ghiaccio medicin* farmac* cura antibiotic* dolore tosse febbre punti fattura
-        other: pagamento carta assicurazione contratto affitto palestra pacco consegna macchina cane rumore fumo articolo
+        other: pagamento carta assicurazione contratto affitto palestra pacco consegna macchina cane rumore fumo
+        other: articolo
     """,
     "English": """
         stop: stop stp quit cease halt desist discontinue refrain terminate suspend pause
@@ -159,10 +164,13 @@ CLASSES = {
     "Portuguese": """
         mensagens: mensagem mensagens message messages sms spam propaganda* promoc* anuncios avisos notificac*
         mensagens: ligacoes email* textos ofertas lembretes publicidade
-        mande: contacte contactem contactar ligar ligando mandando escrever escrevendo contatar contatando chamar enviando perturbando mande mandem mandar manda envia falem envie enviem enviar contate contatem escreva escrevam
+        mande: contacte contactem contactar ligar ligando mandando escrever escrevendo contatar contatando chamar
+        mande: enviando perturbando mande mandem mandar manda envia falem envie enviem enviar contate contatem escreva
+        mande: escrevam
         mande: chame chamem ligue liguem incomode incomodem incomodar perturbe perturbem perturbar encher
         tire: retira tira tire tirem tirar remova removam remove remover apague apaga apaguem apagar exclua
-        tire: exclui excluem elimine eliminem elimina eliminar excluam excluir retire retirem retirar deletar delete deletem
+        tire: exclui excluem elimine eliminem elimina eliminar excluam excluir retire retirem retirar deletar delete
+        tire: deletem
     """,
     "Italian": """
         messaggi: messagg* sms pubblicita comunicazion* notifiche avvisi nulla spam offerte promozion* invio
@@ -192,7 +200,8 @@ per favore, per piacere, per cortesia, grazie, gentilmente, buongiorno, buonaser
 
 ELSEWHERE = {
     "English": """
-        me|us|my off monday|tuesday|wednesday|thursday|friday|saturday|sunday|today|tomorrow|tonight, me|us off 0*|1*|2*|3*|4*|5*|6*|7*|8*|9*
+        me|us|my off monday|tuesday|wednesday|thursday|friday|saturday|sunday|today|tomorrow|tonight
+        me|us off 0*|1*|2*|3*|4*|5*|6*|7*|8*|9*
         no text|texts|message|call needed|necessary|required|here, police|incident|accident|lab report
         we should|must|can|will stop, help stop
         stop|stops|stopping|stopped|stoped by, stop|stops|stopping|stopped in on|at|to|the|this|today|front
@@ -238,14 +247,16 @@ ELSEWHERE = {
         dont|not have|understand|know, i deleted my
         dont want to miss|lose, dont|not have to, if not, consent form|forms, dont need to, dont forget, dont worry
         dont bother with, answer|answering|getting|get|got|have my|your|any text|texts|message|messages
-        contact lens|lenses|form|sheet, your|for|s contact info|information, spam folder|filter|musubi|and, in|to|my spam folder
+        contact lens|lenses|form|sheet, your|for|s contact info|information, spam folder|filter|musubi|and
+        in|to|my spam folder
         end|ends|ended|ending of|up|at|on|in|early|date|table|zone|unit
         the|this|that|deep|dead|year|low|high|week|weekend|far end
         his|her|their text|texts|message|messages, last|first|second message|text|messages|texts
         got|have|sent|see your message|text
         """,
     "French": """
-        veux|voudrais pas deranger, pas encore, ne retrouve|trouve|vois plus, retrouve|trouve|vois plus, pas de message recu, me suis trompe
+        veux|voudrais pas deranger, pas encore, ne retrouve|trouve|vois plus, retrouve|trouve|vois plus
+        pas de message recu, me suis trompe
         arret de bus, arret du, arret maladie, bus|train|metro arretez, ne|il|elle|on|se arretez pas|en|ici|a
         ai|a|avons arretez de, vous avez arretez, avez arretez, arretez pas, a quel arret, a arret, quel arret
         recois plus|pas, plus|pas recu|recois|compris, ne recois
@@ -270,7 +281,8 @@ ELSEWHERE = {
         nicht vor|nach|klingeln|bis, nehmen sie karten
         """,
     "Portuguese": """
-        ainda nao, nao quero incomodar|atrapalhar, vou|posso|vao|ao sair, chega as|que|hoje|amanha|em, pedido chega, horas chega
+        ainda nao, nao quero incomodar|atrapalhar, vou|posso|vao|ao sair, chega as|que|hoje|amanha|em, pedido chega
+        horas chega
         nao para de, horas para de, nao mais|tem|posso|recebi|chegou|recebemos, tira uma|a|o, mais informacoes|tarde
         parar no|na|em, parada de
         """,
@@ -668,7 +680,8 @@ TABLE = (
         blocking|block|blocked ...3 numbers|number|<texts>
         not ...1 interested in ...1 being|getting|receiving|these|this|your|ur
         not|no|who|without|~ ...4 permission|consent|right|authority ...1 to <text>|use
-        prefer|rather|better|nice|great|appreciate|grateful|glad ...2 <you> dont|didnt|not|never|stopped ...1 <text>|texting|writing
+        prefer|rather|better|nice|great|appreciate ...2 <you> dont|didnt|not|never|stopped ...1 <text>|texting|writing
+        grateful|glad ...2 <you> dont|didnt|not|never|stopped ...1 <text>|texting|writing
         no part of|in this|it|these|your
         <texts> ...2 violat*|illegal|unlawful|creepy|weird
         no need ...1 to ...1 send|keep ...1 these|more|anymore|any|me|us|<texts>
@@ -1158,7 +1171,8 @@ TABLE = (
         nichts|nix|nie mehr ...3 horen|lesen|von
         nummer|handy|nr gehort ...1 nicht|jemand
         mochte|will|wollen|bitte ...4 geloscht|gestrichen|entfernt|ausgetragen|abgemeldet
-        durfen|darf|durft|habt|haben ...1 mir|mich|uns|keine|kein ...1 nicht|keine|erlaubnis|genehmigung|recht ...1 <schreiben>|$
+        durfen|darf|durft ...1 mir|mich|uns ...1 nicht|keine ...1 <schreiben>|$
+        habt|haben ...1 mir|mich|uns|keine|kein ...1 nicht|keine|erlaubnis|genehmigung|recht ...1 <schreiben>|$
         wer ...3 erlaubt|erlaubnis
         ^ ...1 kundigen|kundige $
         bin nicht ...1 die|der|diese|dieser ...1 person|richtige|richtiger
@@ -1539,7 +1553,8 @@ TABLE = (
         "a number that is kept",
         Meant.MINE,
         """
-        number|phone|cell|numero|nummer|telefono|telefone|handynummer|telefonnummer|num|celular|fichier*|datos|daten|dados|donnees
+        number|phone|cell|numero|num|telefono|telefone|celular|nummer|handynummer|telefonnummer
+        datos|daten|dados|donnees|fichier*
         """,
     ),
     Rules(
