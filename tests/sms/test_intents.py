@@ -1,4 +1,4 @@
-"""What replies ask for, measured on a corpus: rules were written on one half of it, the figures are the other's."""
+"""What replies ask for, measured on a corpus of two authors: rules saw one half of it, the figures are the other's."""
 
 import hashlib
 import time
@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paceline.sms import intents
+from paceline.sms import intents, wordings
 from paceline.sms.intents import Certainty, Reading, read
 from paceline.sms.keywords import Keyword, classify
 
 CORPUS = Path(__file__).parent / "optout_corpus"
+KINDS = ("optouts", "ordinary")
+PARTS = ("", "_second", "_tuned", "_fresh")
 LANGUAGES = ("en", "fr", "es", "de", "pt", "it")
 STOP, START, HELP = Keyword.STOP, Keyword.START, Keyword.HELP
 
@@ -38,6 +40,13 @@ CLEAR = [
         "you never had my permission to text me",
     ],
     *["Je souhaite me désabonner", "ne m'écrivez plus", "Dame de baja", "Bitte keine SMS mehr", "Me tira da lista"],
+    *[
+        "stop the texts about my autopay",
+        "STOP I have a meeting and don't need this",
+        "You have my number by mistake, remove it",
+        "when will you stop texting me",
+    ],
+    *["stol texting me", "plz rmv me from list", "Unsibscribe", "tale me off your list", "dejne de escribirme"],
     *["Non scrivetemi più", "lasst mich in Ruhe", "cancellatemi", "Pare de me mandar mensagem", "stop aux sms"],
 ]
 DOUBTFUL = ["wrong number", "not interested", "fuck off", "please cancel", "end it", "stop or start?", "mauvais numéro"]
@@ -45,6 +54,8 @@ HELPS = ["help please", "HELP me!!", "info pls", "ayuda", "Hilfe bitte", "aide s
 ORDINARY = [
     *["cancel my 3pm", "can you stop by at 5?", "I'm at the bus stop", "end of the day works", "when does it end"],
     *["yes please remove the onions", "don't stop the music", "quit my job lol, what time?", "no more tickets left?"],
+    *["can you stop the autopay", "take me off the morning shift", "I don't need the wheelchair anymore"],
+    *["I unsubscribed by accident, how do I get back on", "Wann ist Schluss?", "Wie kann ich mich anmelden?"],
     *["please don't stop sending me these", "Don't take me off the list", "keine Zwiebeln bitte", "no más cebolla"],
     *[
         "YES",
@@ -116,6 +127,7 @@ def mistaken(counts: Counter[str]) -> float:
 
 
 def halves(name: str) -> dict[str, list[str]]:
+    """The lines of one author, a half for those who write rules and one for the figures."""
     lines = replies(name)
     return {
         "tune": [line for line in lines if not held_out(line)],
@@ -123,34 +135,70 @@ def halves(name: str) -> dict[str, list[str]]:
     }
 
 
+def unseen(kind: str) -> dict[str, list[str]]:
+    """By whom they come from, the lines that no rule was written for: two held-out halves, and a file read once."""
+    return {
+        "first author": halves(kind)["held out"],
+        "second author": halves(f"{kind}_second")["held out"],
+        "written afterwards": replies(f"{kind}_fresh"),
+    }
+
+
 def test_the_corpus_is_in_order() -> None:
     """Enough replies of both kinds in both halves, each once, each with its language."""
-    lines = replies("optouts") + replies("ordinary")
+    lines = [line for name in KINDS for part in PARTS for line in replies(f"{name}{part}")]
 
     assert len(set(lines)) == len(lines)
     assert {line.partition(": ")[0] for line in lines} == set(LANGUAGES)
     assert all(line.partition(": ")[2].strip() for line in lines)
-    assert min(len(half) for name in ("optouts", "ordinary") for half in halves(name).values()) >= 300
+    assert min(len(half) for name in KINDS for half in halves(name).values()) >= 300
+    assert min(len(half) for name in KINDS for half in halves(f"{name}_second").values()) >= 250
     assert min(len(replies("optouts")), len(replies("ordinary"))) >= 600
 
 
-def test_the_figures_of_the_held_out_half() -> None:
-    """Of the opt-outs 99 % are recognised, of the ordinary replies at most 3 % mistaken; few of either are doubtful."""
-    for half in ("tune", "held out"):
-        optouts, ordinary = heard(halves("optouts")[half]), heard(halves("ordinary")[half])
-        print(f"\n{half}: {optouts.total()} opt-outs, recall {recall(optouts):.1%}, {dict(optouts)}")
-        print(f"{half}: {ordinary.total()} ordinary, false positives {mistaken(ordinary):.1%}, {dict(ordinary)}")
+def test_the_figures_of_what_no_rule_was_written_for() -> None:
+    """Of the opt-outs 97 % are recognised, of the ordinary replies at most 3 % mistaken; few of either are doubtful."""
+    optouts, ordinary = Counter[str](), Counter[str]()
+    for author, said in unseen("optouts").items():
+        heard_there, mistaken_there = heard(said), heard(unseen("ordinary")[author])
+        print(f"\n{author}: {len(said)} opt-outs, recall {recall(heard_there):.1%}, {dict(heard_there)}")
+        print(f"{author}: {mistaken_there.total()} ordinary, false positives {mistaken(mistaken_there):.1%}", end=", ")
+        print(dict(mistaken_there))
+        optouts += heard_there
+        ordinary += mistaken_there
+    print(f"\ntogether: {optouts.total()} opt-outs, recall {recall(optouts):.1%}, {dict(optouts)}")
+    print(f"together: {ordinary.total()} ordinary, false positives {mistaken(ordinary):.1%}, {dict(ordinary)}")
     for language in LANGUAGES:
         said, meant = (
-            [line for line in halves(name)["held out"] if line.startswith(language)] for name in ("optouts", "ordinary")
+            [line for lines in unseen(kind).values() for line in lines if line.startswith(language)] for kind in KINDS
         )
         print(f"{language}: recall {recall(heard(said)):.1%} of {len(said)}", end=", ")
         print(f"false positives {mistaken(heard(meant)):.1%} of {len(meant)}")
 
-    assert recall(optouts) >= 0.99
+    assert recall(optouts) >= 0.97
     assert mistaken(ordinary) <= 0.03
     assert optouts["doubtful"] < optouts.total() / 5
     assert ordinary["doubtful"] <= ordinary.total() * 0.03
+
+
+def test_the_figures_of_the_second_author() -> None:
+    """Whoever did not write the rules is heard less well: 94 % of the opt-outs, 4 % of the ordinary ones mistaken."""
+    optouts, ordinary = (heard([*unseen(kind)["second author"], *unseen(kind)["written afterwards"]]) for kind in KINDS)
+
+    assert recall(optouts) >= 0.94
+    assert mistaken(ordinary) <= 0.04
+
+
+def test_the_figures_of_what_rules_were_written_for() -> None:
+    """All but a few of the lines that were looked at are read as meant."""
+    optouts, ordinary = (
+        heard([*halves(kind)["tune"], *halves(f"{kind}_second")["tune"], *replies(f"{kind}_tuned")]) for kind in KINDS
+    )
+    print(f"\ntune: {optouts.total()} opt-outs, recall {recall(optouts):.1%}, {dict(optouts)}")
+    print(f"tune: {ordinary.total()} ordinary, false positives {mistaken(ordinary):.1%}, {dict(ordinary)}")
+
+    assert recall(optouts) >= 0.985
+    assert mistaken(ordinary) <= 0.015
 
 
 def test_the_figures_bite() -> None:
@@ -172,9 +220,16 @@ def test_the_figures_bite() -> None:
 
 def test_no_phrase_stands_twice_in_the_table() -> None:
     """One phrase, one line: who looks for it finds all there is."""
-    phrases = Counter(line.strip() for rules in intents._TABLE for line in rules.phrases.splitlines() if line.strip())
+    phrases = Counter(line.strip() for rules in wordings.TABLE for line in rules.phrases.splitlines() if line.strip())
 
     assert [phrase for phrase, times in phrases.items() if times > 1] == []
+
+
+def test_a_word_of_the_tables() -> None:
+    """is right as it stands: no slip of another word is seen in it, only what the table of misspellings names."""
+    named = set(wordings.MISSPELLED.split())
+
+    assert {word for word in intents._KNOWN if intents._RIGHT.get(word, word) != word} <= named
 
 
 def test_a_text_longer_than_is_read() -> None:

@@ -5,11 +5,13 @@ much as STOP. Three certainties: EXACT is nothing but the word, as in `keywords`
 reads as an order to stop. DOUBTFUL may be one: it is better obeyed until a person has looked.
 
 It goes from left to right, once: the text is parted into clauses (at commas, full stops and the like), each clause into
-words. Frequent misspellings are put right. Words that stand there in another sense ("bus stop", "cancel my 3pm") are
-struck out. Noise ("please", "omg") is dropped. Then all rules look at what is left of the clause. The rules below are
-written in the language of `patterns`, one phrase a line, with `<name>` for a class of words, `^` and `$` for the
-beginning and the end of the clause, and `~` for a word that was struck out. Every rule looks at every text; nobody's
-language is guessed.
+words. Slips and frequent misspellings are put right. Words that stand there in another sense ("bus stop", "cancel my
+3pm") are struck out. Noise ("please", "omg") is dropped. Then all rules look at what is left of the clause, and what
+they find is weighed: "stop the autopay" is about another matter, "stop the texts about my autopay" is about texts.
+
+The tables are in `wordings`, in the language of `patterns`, one phrase a line, with `<name>` for a class of words, `^`
+and `$` for the beginning and the end of the clause, and `~` for a word that was struck out. Every rule looks at every
+text; nobody's language is guessed.
 
 START is never read from free words: texting somebody unasked is worse than not texting. Nor does YES lift a
 suppression. HELP said freely is CLEAR when hardly anything else is said.
@@ -23,9 +25,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from . import keywords
+from . import keywords, wordings
 from .keywords import Keyword
 from .patterns import Phrases, Step, steps_of
+from .wordings import Meant
 from .words import words
 
 LONGEST_TEXT = 1600
@@ -55,6 +58,7 @@ ORDINARY = Reading(None, Certainty.CLEAR)
 _CLEAR = Reading(Keyword.STOP, Certainty.CLEAR)
 _DOUBTFUL = Reading(Keyword.STOP, Certainty.DOUBTFUL)
 _HELP = Reading(Keyword.HELP, Certainty.CLEAR)
+_READ = {Meant.STOP: _CLEAR, Meant.MAYBE_STOP: _DOUBTFUL, Meant.HELP: _HELP}
 
 
 def read(text: str) -> Reading:
@@ -65,12 +69,43 @@ def read(text: str) -> Reading:
     if exact := keywords.classify(text):
         return Reading(exact, Certainty.EXACT)
     said = [left for clause in _clauses(text) if (left := _left(clause))]
-    heard = {_READINGS[number] for clause in said for number in _RULES.among(["^", *clause, "$"])}
+    meant = [_meant(clause) for clause in said]
+    heard = {_weighed(signs) for signs in meant}
     if _CLEAR in heard:
         return _CLEAR
-    if _DOUBTFUL in heard:
+    if _DOUBTFUL in heard and not any(Meant.AGAIN in signs for signs in meant):
         return _DOUBTFUL
-    return _HELP if _HELP in heard and len(said) == 1 else ORDINARY
+    return _HELP if len(said) == 1 and Meant.HELP in meant[0] else ORDINARY
+
+
+def _meant(clause: list[str]) -> frozenset[Meant]:
+    """What the phrases stand for that are found in a clause."""
+    return frozenset(_MEANT[number] for number in _RULES.among(["^", *clause, "$"]))
+
+
+def _weighed(signs: frozenset[Meant]) -> Reading:
+    """What is read in one clause, once what speaks for an order to stop is weighed against what does not."""
+    if Meant.STOP in signs:
+        reading, signs = _CLEAR, signs - {Meant.MAYBE_STOP}
+    elif Meant.MAYBE_STOP in signs:
+        reading = _DOUBTFUL
+    else:
+        return ORDINARY
+    return reading if sum(_WEIGHTS[sign] for sign in signs) >= _ENOUGH else ORDINARY
+
+
+_WEIGHTS = {
+    Meant.STOP: 5,
+    Meant.MAYBE_STOP: 4,
+    Meant.TEXTS: 3,
+    Meant.MINE: 3,
+    Meant.OTHER: -4,
+    Meant.ASKING: -3,
+    Meant.AGAIN: -9,
+    Meant.HELP: 0,
+}
+_ENOUGH = 4
+"""So a phrase alone is enough, and another matter or a question undoes it unless texts or a number are named."""
 
 
 # -- From text to clauses ----------------------------------------------------------------------------------------------
@@ -96,6 +131,11 @@ _END = "|"
 _ELISION = re.compile(r"\b(?:qu|[cdjlmnst]|[ds]?all|[dn]ell)['’](?=\w)", re.IGNORECASE)
 """French and Italian words that lose their vowel before the next: “n'écrivez”, “dall'elenco”."""
 
+_REASONS = frozenset(
+    ["i", "im", "ive", "we", "you", "youre", "u", "not", "dont", "je", "ich", "yo", "no", "nao", "non"]
+)
+"""What begins a clause of its own behind a leading STOP, comma or not."""
+
 _SIGN_TABLE = str.maketrans(_SIGNS)
 _STRETCHED = re.compile(r"([^\W\d_])\1{2,}")
 _SPACED = re.compile(r"(?<!\S)[^\W\d_](?:[ .\-_*][^\W\d_]){2,}(?!\w)")
@@ -110,11 +150,11 @@ def _clauses(text: str) -> Iterator[list[str]]:
     spelled = words(_BREAK.sub(f" {_END} ", text), also=_END)[:MOST_WORDS]
     clause: list[str] = []
     for word in (*spelled, _END):
-        if word != _END:
-            clause.append(_RIGHT.get(word, word))
-        elif clause:
+        if clause and (word == _END or (clause == ["stop"] and word in _REASONS)):
             yield clause
             clause = []
+        if word != _END:
+            clause.append(_RIGHT.get(word, word))
 
 
 def _left(clause: list[str]) -> list[str]:
@@ -125,1240 +165,55 @@ def _left(clause: list[str]) -> list[str]:
 _STRUCK = "~"
 """What stands for a word that was struck out. A gap passes over it."""
 
-
-# -- The vocabulary ----------------------------------------------------------------------------------------------------
-
-_MISSPELLED = """
-stop: stahp stap stawp stopp sttop stpo sotp tsop syop dtop st0p stpp stopl 5top stpop sstop stopit stol ztop
-please: pls plz plss plzz plse plese pleas pleae pleaze plez pleease
-text: txt tex tect tezt
-texts: txts texs textz textes
-texting: txtng txting txtin textin texing texitng textng txtn texxting txtng
-message: msg mesage messege massage messge mssg mesg
-messages: msgs mesages messeges messags mssgs msges mesgs massages
-messaging: mesaging messging msging messagin
-sending: sendin sendng
-remove: remvoe romove remov rmove reomve remmove
-number: numbr numer nmber num nbr
-unsubscribe: unsub unsubs unsuscribe unsubcribe unsubscibe unsubscrbe unsubsribe unsubscribed unsubscribing unsubscrib
-unsubscribe: unsubscirbe unsubsrcibe unsbscribe unsubscripe unscribe unsubribe unsuscribed unsubcribed
-dont: dnt donot donnt
-interested: intrested interrested intersted intereted
-immediately: immediatly imediately imediatly
-arretez: arretiez aretez arreter arete arrete arretes arrette arretter areter arettez arrettez
-mochte: moechte
-horen: hoeren
-hort: hoert
-aufhoren: aufhoeren
-loschen: loeschen
-losche: loesche
-"""
-"""What people mean, and what they type. Accents need no mention, nor letters held down (stooop)."""
-
-_FAMILIAR = """
-stopping texting sending contact contacting message messages messaging remove removed delete deleted unsubscribe number
-please interested immediately subscription consent spamming harassing notifications leave alone cancel
-arretez messages desinscrire desabonner supprimez retirez enlevez contactez
-mensajes escriban escribir molesten suscripcion cancelar borrenme numero publicidad
-nachrichten schreiben abmelden aufhoren abbestellen werbung entfernen
-mensagem mensagens remover descadastrar receber propaganda
-messaggi cancellate cancellatemi toglietemi smettete pubblicita ricevere
-"""
-"""Words that are recognised with one slip: a letter left out, doubled, or in its neighbour's place."""
+# -- Reading the tables ------------------------------------------------------------------------------------------------
 
 
 def _slips(word: str) -> Iterator[str]:
+    """What is typed with one slip: a letter left out, doubled, too early, or its neighbour's; or with no vowels."""
     for at in range(1, len(word)):
         yield word[:at] + word[at + 1 :]
         yield word[:at] + word[at] + word[at:]
         yield word[: at - 1] + word[at] + word[at - 1] + word[at + 1 :]
+    if len(word) > 5 or word in ("stop", "quit"):
+        yield from _neighbours(word)
+    if len(short := word[0] + _VOWELS.sub("", word[1:])) > 2:
+        yield short
 
+
+def _neighbours(word: str) -> Iterator[str]:
+    """With one letter replaced by one that lies beside it on the keyboard."""
+    for at, letter in enumerate(word):
+        for other in _BESIDE.get(letter, ""):
+            yield word[:at] + other + word[at + 1 :]
+
+
+_VOWELS = re.compile("[aeiou]")
+_ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+_BESIDE = {
+    letter: "".join(
+        other
+        for other_row, row_of_others in enumerate(_ROWS)
+        for other_column, other in enumerate(row_of_others)
+        if other != letter and abs(other_row - row) <= 1 and -1 <= other_column - column + other_row - row <= 1
+    )
+    for row, letters in enumerate(_ROWS)
+    for column, letter in enumerate(letters)
+}
+"""The letters around each on a QWERTY keyboard; further rows are moved half a key each."""
+
+
+_TABLES = (*wordings.CLASSES.values(), *wordings.ELSEWHERE.values(), *(rules.phrases for rules in wordings.TABLE))
+_KNOWN = frozenset(words(" ".join((*_TABLES, wordings.DROPPED, wordings.FAMILIAR, wordings.LOOKALIKES))))
+"""Words that are right as they stand."""
 
 _RIGHT = {
-    **{slip: word for word in _FAMILIAR.split() for slip in _slips(word)},
-    **{word: word for word in _FAMILIAR.split()},
+    **{slip: word for word in wordings.FAMILIAR.split() for slip in _slips(word) if slip not in _KNOWN},
     **{
         wrong: right
-        for right, _, wrongs in (line.partition(":") for line in _MISSPELLED.strip().splitlines())
+        for right, _, wrongs in (line.partition(":") for line in wordings.MISSPELLED.strip().splitlines())
         for wrong in wrongs.split()
     },
 }
-
-_CLASSES = {
-    "English": """
-        stop: stop stp quit cease halt desist discontinue refrain terminate
-        texts: text texts texting message messages messaging sms spam spamming contact contacting send sending
-        texts: notif* alert alerts reminder reminders promo* coupon coupons ads advert* marketing solicit*
-        texts: bother bothering harass* bugging communic* correspondence email* mailing* newsletter* offers
-        texts: deals calls calling subscription blast blasts updates donation* crap shit junk bullshit pub
-        texts: pubs publicite* textos envoi envois mensaje* mensagem mensagens publicidad werbung nachrichten
-        texts: messaggi* pubblicita
-        text: text message contact send call write email bother spam disturb reach solicit harass ping phone
-        dont: dont never not cannot
-        me: me us my our this his her their
-        whom: me us this number phone again anymore ever any anything these more further future
-        drop: remove rm delete take drop scratch strike cross scrub wipe purge erase unlist delist exclude
-        drop: unenroll pull
-        list: list lists system database records record file files directory texts messages contacts mailing*
-        mine: number phone contact contacts info name data details cell line
-        you: you u ya yall
-    """,
-    "French": """
-        cesse: arretez stoppez stopper cessez cesser cesse
-        envoi: message messages sms spam texto textos mail mails pub pubs publicite* envoi envois envoyer
-        envoi: ecrire contacter relancer spammer harceler notifications demarch* sollicit* embeter deranger
-        envoi: menvoyer mecrire communications offres promo* rappels infolettre* sollicitation* relance*
-        envoyez: envoyez envoyer envoye ecrivez textez texter spammez ecrire ecris contactez contacter
-        envoyez: contacte relancez relancer derangez deranger embetez embeter sollicitez solliciter harcelez
-        otez: retirez retirer retire enlevez enlever enleve supprimez supprimer supprime effacez effacer
-        otez: efface sortez sortir rayez rayer otez oter
-    """,
-    "Spanish": """
-        mensajes: mensaje* message messages sms texto textos publicidad promocion* notificacion* avisos
-        mensajes: correos llamadas informacion spam cosas ofertas propaganda anuncios promos textos recordatorios
-        manden: mandeis envieis escribais molesteis manden mande mandes mandar* mandando envien envie envies
-        manden: enviar* enviando escriban escriba escribas escribir* escribiendo molesten moleste molestes
-        manden: molestar* contacten contacte contactes contactar* texteen
-        dejen: dejad parad dejen deja deje dejar paren pare parar para basta alto cesen
-        borren: borren borre borra borrar quiten quite quita quitar eliminen elimine elimina eliminar saquen
-        borren: saque saca sacar remuevan remover retiren retirar
-    """,
-    "German": """
-        nachrichten: nachricht* werbesms werbenachrichten sms werbung infos mails anrufe mitteilungen
-        nachrichten: newsletter spam reklame angebote erinnerungen texte benachrichtigung* aktionen
-        schreiben: schreib* kontaktier* schick* send* sende melde* belastig* zusend* anschreiben anrufen
-        schreiben: texten texte bekommen erhalten empfangen haben
-        loschen: losch* streich* entfern* trag tragt tragen nehmt nehmen nimm
-    """,
-    "Portuguese": """
-        mensagens: mensagem mensagens message messages sms spam propaganda* promoc* anuncios avisos notificac*
-        mensagens: ligacoes email* textos ofertas lembretes publicidade
-        mande: mande mandem mandar manda envia falem envie enviem enviar contate contatem escreva escrevam
-        mande: chame chamem ligue liguem incomode incomodem incomodar perturbe perturbem perturbar encher
-        tire: retira tira tire tirem tirar remova removam remove remover apague apaga apaguem apagar exclua
-        tire: excluam excluir retire retirem retirar deletar delete deletem
-    """,
-    "Italian": """
-        messaggi: messagg* sms pubblicita comunicazion* notifiche avvisi nulla spam offerte promozion* invio
-        messaggi: invii promemoria avviso newsletter mail email* notifica
-        scrivere: scriv* mand* invi* contatt* disturb*
-        tolga: cancell* togli* tolg* rimuov* elimin*
-    """,
-}
-"""Words that stand for one another in a rule, by the name of their class. `*` is any letters."""
-
-_DROPPED = """
-please, pleas, thanks, thank you|u, thank, thx, tnx, ty, tks, kindly, cheers, regards
-hi, hello, hey, hiya, yo, dear, sir, madam, maam, guys, dude, bro, bruh, man, sweetie, honey, buddy
-good morning|afternoon|evening|day, have a good|great|nice day, god bless, with all due respect
-omg, omfg, lol, lmao, wtf, ffs, stfu, jesus, christ, ugh, wow, for the love of god, for gods sake, for fucks sake
-fucking, fuckin, fing, f ing, freaking, frickin, goddamn, damn, bloody, the hell
-just, really, seriously, now, right away|now, already, immediately, asap
-so, ok, okay, alright, well, then, and, but, also
-yes, yeah, yep, yup, nope, nah, sorry, for the last time, lady, fr, im good
-svp, sil vous plait, sil te plait, s il vous plait, merci, bonjour, bonsoir, cordialement, madame, monsieur, maintenant
-por favor, porfavor, porfa, favor, favor de, gracias, hola, buenas tardes|dias|noches, buenos dias, ya, ahora, oye
-bitte, danke, hallo, guten tag|morgen|abend, sofort, jetzt, endlich, mal
-por gentileza, pfv, pf, pfvr, obrigado, obrigada, oi, ola, bom dia, boa tarde|noite
-per favore, per piacere, per cortesia, grazie, gentilmente, buongiorno, buonasera, salve, ciao, subito, adesso
-"""
-"""Noise: what may stand anywhere and changes nothing."""
-
-_ELSEWHERE = {
-    "English": """
-        stop|stops|stopping|stopped|stoped by, stop|stops|stopping|stopped in on|at|to|the|this|today|front
-        stop|stops|stopping|stopped at the|a|an|my|your|our|his|her|just|home|midnight|work|night
-        stop|stops|stopping|stopped at 0*|1*|2*|3*|4*|5*|6*|7*|8*|9*, stop 0*|1*|2*|3*|4*|5*|6*|7*|8*|9*
-        stop|stopping|stopped for the|a|an|some|gas|lunch|dinner|coffee|food|kids, stop off, stop over, stops here|there
-        shop|bus|train|tram|metro|subway|truck|gas|rest|pit|door stop|stops
-        last|next|quick|one|first|second|final|full|non|closest|nearest stop|stops
-        a|the|which|what|each|every stop|stops, stop sign|light|lights|watch|clock|motion, stop on the|my|your|our
-        dont|cant|cannot|couldnt|wont|wouldnt|never|hasnt|havent|didnt|ill|well stop|stopped|quit|end
-        could|can|will not stop, cant not stop, not stop at|until|till, will stop on
-        nothing can stop, i|they can stop
-        doesnt|dont stop raining|snowing|hurting|bleeding|crying|coughing, doesnt stop at|here|there|on|in|near
-        until|til|till|when|before|after|if|why did it|they|he|she|we|i stop|stops|stopped|end|ends|quit
-        do|does|did they|it|he|she|we|the stop|end, time do you stop, when do you stop, what time do they stop
-        when does * stop, does * * stop
-        said|told|tell|tells me|us|him|her to stop|quit, ask|asked|tell him|her|them|it to stop, ask|tell the * to stop
-        was told to stop, said to stop, going|trying|want|need|have|had|try|tried|wanted to stop smoking|drinking|eating
-        need|had|have|want|going|trying to stop taking|for|at|sleeping|sleepin
-        stop smoking|drinking|eating|taking|worrying|crying|laughing|barking|working|being|playing|running|payment|work
-        stop texting driving, stop texting and driving, stop shop, stop and shop|grab|get
-        text and drive, text drive, texting and driving
-        kid|son|daughter|toddler|phone|cat texted|typed|sent|pressed stop, if i say|text|reply|type|send stop
-        dont|not|never|didnt|accidentally|mistakenly take|remove|delete|drop|get me|us|my off|from|out
-        dont|not|never|didnt|accidentally|mistakenly take|remove|delete|drop|unsubscribe|unlist
-        did|was|why|accidentally|mistake i|we|it|me unsubscribe|removed, i|we accidentally unsubscribe
-        get|got removed from
-        off hold, off at, off the waitlist, waiting list, wait list, me off at|on|to|in, off work, drop off
-        remove|delete|take me from the waitlist|meeting|team|class|appointment|slot|shift
-        text|call|message|contact|send|write|email me|us before|after|until|till|while|when|if
-        text|call|message|contact|send|write|email me|us tonight|today|tomorrow
-        text|call|message|contact|send|write|email me|us the|a|an|yet|here
-        text|call|message|contact|send|email me|us|my|him|her|them at work|night|home|the|my|lunch
-        send|text|call|contact|email|message my|him|her|them|it|the|flowers
-        send anyone|anybody, any more seats|questions
-        no more than|parking|tickets|questions|rain|pain|milk|availability, not more than, wrong number of, number of
-        did|does|have not get|receive|send|text|call|contact|message|write, did you not
-        text|call|write|message|send me|us back
-        cant text|talk, cannot text, no texts|messages got|came|on|yet
-        didnt|havent|never got|get|receive|received|saw|see
-        never been|mind|give|say|heard|got|received|miss|missed, not sure|yet|today|bad|only|quite|necessarily
-        dont|not have|understand|know, i deleted my
-        dont want to miss|lose, dont|not have to, if not, consent form|forms, dont need to, dont forget, dont worry
-        dont bother with, answer|answering|getting|get|got|have my|your|any text|texts|message|messages
-        contact lens|lenses|form|info|information|sheet, spam folder|filter|musubi|and, in|to|my spam folder
-        end|ends|ended|ending of|up|at|on|in|early|date|table|zone|unit
-        the|this|that|deep|dead|year|low|high|week|weekend|far end
-        his|her|their text|texts|message|messages, last|first|second message|text|messages|texts
-        got|have|sent|see your message|text
-        """,
-    "French": """
-        arret de bus, arret du, arret maladie, bus|train|metro arretez, ne|il|elle|on|se arretez pas|en|ici|a
-        ai|a|avons arretez de, vous avez arretez, avez arretez, arretez pas, a quel arret, a arret, quel arret
-        recois plus|pas, plus|pas recu|recois|compris, ne recois
-        plus de place|places|pain|temps|batterie|infos|questions|informations, plus informations, un peu plus, plus tard
-        je quitte, ne quittez pas
-        """,
-    "Spanish": """
-        parada de, planta baja, mas bajo|baja, marea esta baja, talla baja, esta|estoy|es baja, estoy de baja
-        la baja del
-        muy|mas|el alto, no paren, no para|paran de, para mi|ti|el|la|los|las|dos|tres|que|manana|hoy|llevar|cuando
-        basta con dos|tres|uno|un|una|eso|esto|1*|2*|3*, con eso basta, no es para
-        no mas de|cebolla|boletos|tiempo|sal|preguntas, nada mas, mas informacion|info|tarde
-        no me llego|llegaron|mandaron|enviaron|llega|escribieron, no me ha|han, no he recibido, no recibi
-        no manden|mande|mandes|envien|envie la|el|los|las, no me manden|mande|envien la|el|factura, no quiero nada mas
-        """,
-    "German": """
-        hort das|es|er|sie|der auf, hort nicht auf, ist keine option
-        wie lange, keine zeit|ahnung|fragen|karten|zwiebeln|sorge, kein problem|thema|stress
-        keine nachricht|nachrichten|sms bekommen|erhalten, nicht bekommen|erhalten, nachricht nicht
-        nicht mehr warten|kommen|heute|schaffen|da|lange|gesehen, habe|hab|haben keine|nichts, wann ist|hort
-        nicht vor|nach|klingeln|bis, nehmen sie karten
-        """,
-    "Portuguese": """
-        vou|posso|vao|ao sair, chega as|que|hoje|amanha|em, pedido chega, horas chega
-        nao para de, horas para de, nao mais|tem|posso|recebi|chegou|recebemos, tira uma|a|o, mais informacoes|tarde
-        parar no|na|em, parada de
-        """,
-    "Italian": """
-        non smette|smetto|smesso|smettono, ho smesso, basta cosi|un|una|uno|il|la|e|che, non ci|so|mi e
-        non ho ricevuto|avuto|capito|trovato, piu informazioni|tardi, mi e arrivat*
-        niente di|altro|cipolla|male|paura, mi fermo, si ferma
-        """,
-}
-"""The words of the rules in another sense, phrases parted by commas. They have no gaps: what is struck has a length."""
-
-
-# -- The rules ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Rules:
-    """Phrases of one language and kind, and what is read where one of them is found."""
-
-    language: str
-    kind: str
-    reading: Reading
-    phrases: str
-
-
-_TABLE = (
-    _Rules(
-        "all",
-        "nothing but the words of the list, and noise",
-        _CLEAR,
-        """
-        ^ no|yes|y|i ...1 stop $
-        ^ stop ...1 stop $
-        ^ stop stop ... stop $
-        ^ stop ...1 it|this|that|all|everything|these|those|them $
-        ^ stop all of it|this|them $
-        ^ stop it all $
-        ^ stop forever $
-        will|would|can|could <you>|we ...2 stop this|these|it|that|those $
-        ^ stop friend|friends|mate|love|hun|boss|folks $
-        ^ desist|cease $
-        ^ stop for good|ever $
-        ^ stop at once $
-        ^ stop means|is stop $
-        ^ reply|text|send|sending stop $
-        ^ stop|stop2 to end|quit|cancel|stop|unsubscribe|opt ...1 $
-        ^ stop2end|stop2quit|stopall $
-        ^ stop ...1 quit|cancel|end|unsubscribe ...3 $
-        ^ quit|cancel|end stop|quit|cancel|end ...3 $
-        ^ quit ...1 it $
-        ^ opt out $
-        ^ baja|sair|arret|abmelden|cancellami $
-        """,
-    ),
-    _Rules(
-        "all",
-        "words of the list that are also ordinary ones",
-        _DOUBTFUL,
-        """
-        ^ end|quit|cancel|remove|revoke|discontinue|halt|alto|parar|stp|removed|delete $
-        ^ end ...1 it|this|these $
-        ^ will|would|can you quit|end|cease $
-        """,
-    ),
-    _Rules(
-        "English",
-        "stop sending",
-        _CLEAR,
-        """
-        <stop> ...3 <texts>
-        <stop> ...1 getting|receiving
-        <stop> ...1 writing|emailing|dming|whatsapping ...1 me|us|to|this
-        how ...3 stop|end|quit ...2 this|these|it|them|<texts>
-        ^ how to stop $
-        way ...2 to stop|end|quit
-        <stop> from ...1 <texts>
-        cease desist
-        wont|dont|cant|not|never <you>|they stop|quit
-        <you>|they|it|this|that dont|doesnt stop|quit
-        <you> ...1 need|have|got|gotta|must|should|better ...1 to stop|quit
-        <you> must|should|better stop|quit
-        want|wish|like|need|asking|ask this|it|these|<you>|them|yall ...1 to stop|quit
-        asked|beg|begging|tell|telling|told this|it|these|<you>|them|yall ...1 to stop|quit
-        these|the|this|your|ur|all <texts> ...1 to stop|end|quit|cease
-        if|unless ...2 <texts> ...1 dont|doesnt|do ...1 stop|end
-        make it|this|these|them ...1 stop
-        make|want|wish it|this|these|them ...2 go away
-        said|say|texted|typed|replied|answered|sent ...2 stop
-        told|asked|telling|asking <you> ...1 to stop|quit
-        will|can|could|would <you> ...1 stop $
-        appreciate|grateful|if ...4 <you> stopped|quit
-        mind ...1 not <texts>
-        not <texts> me|us|this
-        <stop> hitting|blowing|blowin|wasting|annoying|bugging|sending ...1 me|my|our|us|to
-        <stop> trying|asking|begging|pestering|stalking|filling ...1 me|my|our|us|to
-        stop|quit trying|asking|begging|pestering|stalking|annoying
-        what part of stop
-        """,
-    ),
-    _Rules(
-        "English",
-        "stop, and more",
-        _DOUBTFUL,
-        """
-        ^ stop it|this|that|all|<you>|ur|i|im|we|annoying|means|is|or|before|these|those|with|everything|everyone
-        stop $
-        stop ...2 $
-        ^ stop me|us|from|for|at|to ...1 getting|this|all
-        <drop>|take off|out my|this number
-        calling|contacting ...2 lawyer|attorney|police|cops|fcc|ftc
-        exclude me|us|my
-        didnt ...1 sign|opt|subscribe|agree ...1 up|in|to|$
-        stop|quit fundraising|soliciting|marketing|advertising
-        sop|stoop|step|stip|top|stor <texts> me
-        stop testing|tasting|texing me
-        <dont> ...5 text|texts|texting|message|messages|messaging|sms|spam
-        no ...5 texts|texting|messages|messaging|sms|spam
-        <dont> ...2 <text> ...3 <whom>
-        <dont> ...4 hear ...3 from|about|you
-        <dont> ...1 use|have this|my number
-        <dont> ...1 solicit|contact $
-        <dont> ask me again
-        <drop>|take|get ...2 <me> ...2 of|off ...4 <list>
-        take|get <me> of ...2 list
-        <me> ...1 <mine> ...2 deleted|removed|erased|off
-        deleted|removed|erased|taken ...3 <list>|<mine>
-        off ...3 list|system|database
-        off it $
-        nothing to do with <you>
-        no longer ...2 participate|contact|want|wish
-        not|never ...1 consenting|consented|agreed|agreeing|consent|authorized|permitted
-        ^ no consent|permission|want|moar ...2 $
-        ^ no need $
-        ^ nomore|gtfo|gfy|foff $
-        no use for these|this|it $
-        no need for these|this|it $
-        no need|use for|of your
-        rather|prefer|wish <you> didnt|dont|not|wouldnt|would ...1 <text>|stop
-        appreciate|like|love|prefer ...2 being|be|getting taken|removed|off
-        ever|when ...2 stop $
-        last|final|formal|third|second warning|notice|request
-        want|need off this|your|the
-        <list> ...3 off
-        not|shouldnt|why ...2 on this|your|the list
-        shouldnt ...1 be ...1 getting|receiving
-        arent for|meant me $
-        not ...1 meant for me
-        these|texts not|arent for me
-        why ...2 get|getting|receive|receiving|got these|this|them $
-        illegal $
-        breaking ...1 law
-        tcpa
-        complaint filed
-        class action
-        lawyers|attorneys ...2 will
-        reported|forwarded|marked|marking|flagged ...1 to|as ...1 carrier|7726|spam|junk|phishing
-        delete|deleting|deleted ...1 block|report|reported|blocked|<you> $
-        ^ deleted|blocking $
-        getting blocked
-        ^ ...1 not wanted|appreciated ...1 $
-        dont like|care|appreciate for|these|being ...2 these|<texts>|spammed|$
-        dont like these
-        ^ not|never again $
-        get|stay|keep out|off of|my|outta ...1 phone|inbox|my|here
-        get outta here
-        ^ stay away $
-        ^ leaf me alone
-        lemme alone
-        ^ bug|back|jog|beat|bugger off|on|it $
-        ^ take a hike $
-        kick rocks
-        drop dead
-        ^ up yours $
-        kiss my ass
-        fuck|screw|eff|hate ...1 your|ur|these|the <texts>
-        fuck|screw|eff you|u|yourself|urself $
-        rot in hell
-        not interested in hearing|anything
-        asked|told|ask <you> multiple|many|nicely|several|repeatedly
-        how many times ...3 ask|tell|told|say
-        update ...1 records|list|database
-        dont want $
-        <list> ...6 off $
-        leave ...2 alone
-        bother|annoy|harass|text somebody|someone|anybody else
-        had it|enough with ...3 <texts>
-        <texts> ...4 annoying|crazy|unwanted|welcome|illegal|unsolicited|intrusive
-        sick|tired|fed|over|done ...4 <texts>
-        not ...2 interested ...6 <texts>|offer|offers|list
-        no ...1 interest in
-        if|unless <you>|this|it|they dont|doesnt|does|do ...1 stop
-        if|unless <you>|they ~ ~ ...1 <texts>
-        ^ stop <texts>|its|police
-        """,
-    ),
-    _Rules(
-        "English",
-        "no more",
-        _CLEAR,
-        """
-        no more|further|additional ...2 <texts>
-        no more ...1 of ...2 <texts>|this|these|it
-        ^ no more $
-        ^ no ...1 text|texts|texting|messages|messaging|sms|spam ...1 no|$
-        ^ no ...1 contact|promo*|ads|alerts|notif*|marketing|solicit* ...1 no|$
-        no no ...1 texts|messages|spam
-        ^ ...2 no more $
-        no more|further ...1 <texts>|sms
-        no mre|mor|moar <texts>
-        ^ ...1 <texts> no $
-        ^ no stop ...1 $
-        enough ...2 <texts>
-        no need to <text> ...1 me|us|$
-        """,
-    ),
-    _Rules(
-        "English",
-        "do not text",
-        _CLEAR,
-        """
-        <dont> ...2 <text> ...2 <whom>
-        ^ ...2 <dont> text|message|contact|send|email|bother|spam|disturb $
-        <dont> <text> or <text>
-        do nt <text>
-        <dont> bother ...1 <texts>
-        <dont> ...2 send anymore|more|these|those
-        <dont> send ...2 <texts>
-        <dont> ...1 agree|consent ...4 <texts>|$
-        <dont> ...1 opt|opted in $
-        <dont> ...1 sign|signed|subscribe|subscribed|subscribing ...1 up|to $
-        <dont> ...1 subscribe|subscribed to
-        <dont> ...1 request|requested|ask|asked|want|wanted ...2 <texts>
-        <dont> need|want|use this|your service|services ...2 anymore $
-        no longer need|want|use ...1 service|services
-        <dont> ...1 want|need|wish|wanna|like|care|desire ...5 <texts>|contact*|subscribed|subscription
-        <dont> ...1 want|need|wish|wanna|like|care|desire ...2 hear from|more
-        <dont> ...1 want|need|wanna ...1 these|it|this|those|any|yours $
-        <dont> ...1 want|wish|wanna|like ...2 be|get|getting|receive|receiving ...3 <list>|these|this
-        <dont> ...1 want|wish|wanna|like ...2 be|get|getting|receive|receiving ...3 those|anymore|any|<texts>
-        <dont> ...1 include me|us
-        not ...1 authorize|authorise|consent|permit
-        <dont> ...1 want|need|wanna ...1 any ...1 more|of
-        <dont> ...1 want|need|wanna ...1 your|ur
-        <dont> ...1 need|want these|the|this ...3 anymore|longer
-        <dont> need|want these|this anymore|longer
-        no longer ...2 want|wish|need|like ...5 <texts>|<list>|hear|contact*|these
-        no longer ...2 care|require|subscribe|subscribed|interested ...5 <texts>|<list>|hear|contact*|these
-        no longer|dont ...1 subscribe $
-        rather|prefer ...1 not ...3 <texts>|these
-        prefer|rather|like ...2 to|not ...3 no|any <texts>|more
-        not|dont|didnt|never|without ...3 permission|consent ...1 to|$
-        revoke|revoked|withdraw|withdrawn|withdrawing ...3 consent|permission|authorization
-        consent|permission ...2 revoked|withdrawn
-        <stop> ...1 all ...2 <texts>
-        """,
-    ),
-    _Rules(
-        "English",
-        "take me off",
-        _CLEAR,
-        """
-        <drop> ...1 <me> ...4 <list>
-        get|let <me> ...1 out of ...4 <list>
-        <drop>|get ...1 <me>|your|ur|the ...4 off|from|out ...4 <list>
-        ^ ...3 <drop>|get me|us|mine ...1 off|out
-        ^ ...3 remove|rm|delete|scratch|erase|unlist me|us $
-        remove|delete|erase|purge|wipe|scrub|strike|exclude|lose|forget|block|rm|ditch ...1 <me> ...2 <mine>
-        <drop>|take|get ...1 <me> ...1 <mine> ...1 off|out
-        take|get it|this|me|us ...1 off $
-        <drop> <mine> $
-        remove ...1 from ...2 <list>
-        <drop> all ...1 <me> <mine>|information
-        ^ removal ...1 request|$
-        request* ...2 removal
-        how ...3 get removed|out
-        ^ scrub|forget me $
-        your|my|this number|info ...3 remove it
-        ^ remove it $
-        like|want|wish|ask|asked|asking|need|request|requesting|please ...2 be|been removed|deleted|taken|unsubscribed
-        <me> ...2 be removed|deleted
-        not ...3 be|being contacted|texted|messaged|called|emailed|solicited
-        not contacted|texted|messaged
-        rm me|us
-        rid of <me> ...1 <mine>
-        ^ off ...2 list|lists|database|system
-        be|been taken|removed|dropped off|from|out
-        have|want|get <me> ...2 <mine> removed|deleted|taken
-        ^ lose|forget this|my number
-        put|add ...3 not|dont|stop ...1 call|text|contact|message|disturb ...1 list
-        not|dont call|text|contact|disturb list|registry|register
-        do not call ...2 list|registry
-        dnc
-        ^ unfollow|unlist|unenroll|delist|remove me|us|$
-        unenroll|unsubscribe|unregister
-        stop ...1 subscription
-        """,
-    ),
-    _Rules(
-        "English",
-        "unsubscribe",
-        _CLEAR,
-        """
-        unsubscrib*
-        un subscribe
-        opt|opted|opting|opts ...3 out
-        optout|optsout
-        cancel|end|stop|terminate|discontinue|quit ...3 subscription|texts|text|alerts|notifications
-        cancel|end|stop|terminate|discontinue|quit ...3 messages|sms|updates|reminders|communic*|contact
-        turn|shut|switch ...1 these|texts|messages|notifications|alerts ...1 off
-        turn|shut|switch off ...2 these|texts|messages|notifications|alerts
-        deactivate|disable|mute ...2 texts|messages|notifications|alerts|these
-        want out $
-        count|leave me out of ...2 <texts>|list|this|these
-        did|do not|dont|didnt|never ...1 sign|signed|subscribe|subscribed ...2 this|these|texts|$
-        did|do not|dont|didnt|never ...1 enrolled|agreed|agree|ask|asked ...2 this|these|texts|$
-        """,
-    ),
-    _Rules(
-        "English",
-        "go away",
-        _CLEAR,
-        """
-        leave|let me|us ...1 alone|be
-        <texts> ...2 harassment
-        this is harassment
-        """,
-    ),
-    _Rules(
-        "English",
-        "anger, threats, strangers",
-        _DOUBTFUL,
-        """
-        ^ ...1 go away ...1 $
-        ^ get lost $
-        how many ...8 stop
-        off ...2 list|database|system
-        turn|shut|switch it|this|them off
-        want off $
-        fuck|f|piss|bugger|eff|sod|naff|buzz|feck|back off
-        fuckoff
-        wrong number|person|guy|phone
-        nobody|noone|one ...1 by|with that|this name
-        harassment|harassing
-        block me from
-        block|blocking|blocked|report|reporting|reported ...2 <you>|number|spam|fcc
-        ^ ...1 blocked|reported $
-        reported blocked
-        lawyer|attorney|sue|suing|fcc|ftc ...6 <texts>|<you>
-        sick|tired|fed|hate|done|enough|annoyed|annoying ...3 <texts>
-        too many|much ...1 <texts>
-        <you> text|message|contact|call too
-        ^ ...1 not interested ...2 $
-        ^ no interest $
-        not interested ...3 <texts>
-        ^ ...1 do not want $
-        ^ no longer interested $
-        can <you> not $
-        why|still|<you>|i|we keep|still|are|am|do|getting ...2 getting|texting ...1 me|these|this|$
-        why|still|<you>|i|we keep|still|are|am|do|getting ...2 sending|messaging|receiving ...1 me|these|this|$
-        spammer|spammers|scammer|scammers
-        this is spam
-        never ...1 signed up
-        never ...1 asked for this|these|it
-        call|calling|contact|contacting|hear from ...1 lawyer|attorney|fcc|ftc|police|cops
-        filing|filed|file ...1 complaint
-        child|childs|kid|kids|minors phone|number $
-        number|phone belongs to ...1 someone|somebody|another
-        no longer ...1 his|her|hers|their|theirs number|phone|cell
-        number|phone is no longer|not ...1 his|hers|theirs|in
-        not ...1 his|her|their phone|number ...1 $
-        doesnt ...1 have|use this number|phone ...1 $
-        no longer has|uses|have this number|phone
-        on ...1 do not call
-        remove consent
-        ^ cancel ...1 this|these|all|everything|it|me $
-        cancel my number
-        ^ cut it out $
-        ^ knock it off
-        ^ give it a rest $
-        ^ enough ...1 $
-        ^ stop waking|calling|messing|annoying me|us
-        ^ shut up $
-        unwanted|unsolicited ...1 <texts>|$
-        many times ...3 no|stop
-        said to stop
-        like|want this|these to end|stop
-        wrong no|num $
-        this isnt|not him|her|them $
-        nobody|noone|one ...1 named|called
-        not the person ...3 looking
-        ^ ...1 spam|junk ...1 $
-        ^ reporting ...1 this|it|spam $
-        tired|sick of|to these|this|it $
-        ^ <you>|your|ur|youre annoying $
-        go to hell
-        ^ ...1 mute me $
-        suspend ...2 <texts>
-        discontinue ...1 service|services|it|this
-        that|thats|already enough $
-        enough already $
-        deceased|minor $
-        passed away $
-        """,
-    ),
-    _Rules(
-        "French",
-        "arrêtez, plus de messages",
-        _CLEAR,
-        """
-        ^ arretez|stoppez ...1 $
-        <cesse> ...4 <envoi>
-        ^ <cesse> ...1 de|avec|vos|tout|ca|sa|tes
-        stop ...3 <envoi>
-        plus ...3 <envoyez>|recevoir|<envoi>|contacte|contactee
-        <envoyez> ...1 plus|rien|jamais
-        ne|pas <envoyez> $
-        ne pas|plus|jamais ...1 <envoyez>
-        ne me texte|ecris|contacte|appelle plus
-        aucun|aucune <envoi>
-        ne ...1 <envoyez> pas
-        veux|souhaite|voudrais|desire ...1 plus ...4 <envoi>|recevoir|contacte*|sollicit*
-        veux|souhaite|desire pas ...2 recevoir|contacte*|<envoi>
-        pas de <envoi>
-        ^ fin de|des|aux <envoi>
-        stop tout
-        demande|dit|prie|priais ...1 de|d ...1 <cesse>
-        dit|demande <cesse>
-        de|d <cesse> $
-        ^ ...1 <cesse> $
-        pouvez|pourriez|voulez ...1 vous <cesse>
-        ^ <cesse>|suspendre $
-        ne|de ...1 plus ...2 <envoyez>|appeler|recevoir|deranger|rien|etre
-        plus ...1 etre derange*|contacte*|sollicit*|appele*
-        souhaite|veux|voudrais|aimerais ...1 etre retire*|supprime*|enleve*|desinscri*|efface*
-        <envoyez> plus
-        ^ plus jamais|rien|aucun ...1 $
-        ^ jamais plus $
-        plus de promo*
-        radiez|virez|supprime|enleve ...1 moi
-        refuse ...2 recevoir|<envoi>
-        desinscri*
-        desabon*
-        <otez> moi|nous
-        <otez> ...1 mon|ce|mes|nos|notre|le numero|nom|contact|coordonnees|donnees|mail
-        me|nous <otez>|desinscrire
-        <otez> ...4 liste*|base|fichier*|repertoire
-        oppose ...4 utilisation|traitement|prospection|donnees
-        annulez|annuler|resilier|resiliez ...2 abonnement|sms|messages|inscription
-        laissez|laisse|fichez|fiche|foutez|fous ...1 moi|nous ...1 tranquille|paix
-        retire|revoque mon consentement
-        """,
-    ),
-    _Rules(
-        "French",
-        "anger, strangers",
-        _DOUBTFUL,
-        """
-        mauvais|faux numero
-        erreur de|sur numero|le
-        trompez|trompe|trompes ...2 numero|personne
-        lachez|lache moi|nous
-        ca suffit $
-        mauvaise personne
-        vos|tes <envoi> ...2 nerv*|agac*|interess*|saoul*|gonfl*|fatigu*|derang*
-        pourquoi ...3 <envoi>
-        bloctel|33700|cnil|rgpd
-        droit ...1 opposition
-        suppression|retrait de ...2 numero|donnees|liste*|mon|coordonnees|fichier*
-        demande ...2 suppression|retrait|radiation
-        plus ...1 importun*
-        inutile|peine de ...1 <envoi>|relancer|insister
-        oubliez|perdez|oublie moi|mon ...1 numero|$
-        oubliez|perdez moi
-        numero ...1 est plus
-        <envoi> ...1 non|pas desire*|sollicite*|souhaite*|voulu*
-        ^ assez|finissez|desabo ...1 $
-        assez|trop de ...1 <envoi>
-        <cesse> je|vous
-        rien ...1 faire
-        pas|plus ...4 <envoi>|<envoyez>|recevoir
-        <otez> ...5 numero|nom|coordonnees|donnees|liste*|contact*
-        plus ...2 interesse*|client|cliente
-        est plus ...2 numero
-        mauvais destinataire
-        ^ retrait $
-        numero errone|incorrect
-        etes|suis trompe*
-        est une erreur $
-        veux|voulais pas|plus $
-        insistez pas
-        ^ marre $
-        ai marre $
-        ras le bol
-        me|nous harcel*
-        ^ bloque $
-        vous bloque
-        foutez|fous le camp
-        cassez|casse vous|toi
-        pas interesse|interessee $
-        pas ...1 mon|la|le bon|bonne|numero ...1 personne|numero
-        pas mon numero
-        faites ...1 erreur ...2 $
-        est|signale|signaler ...1 du|comme|un spam
-        ^ resilier|resiliez $
-        ca suffit vos|les|avec|de|maintenant
-        marre ...3 <envoi>
-        harcelement|plainte
-        ^ degagez|degage $
-        va|allez te|vous faire foutre|voir
-        ^ pas interesse|interessee $
-        """,
-    ),
-    _Rules(
-        "Spanish",
-        "no más",
-        _CLEAR,
-        """
-        no|nomas|sin mas ...1 <mensajes>
-        nomas <mensajes>
-        ^ no|nomas ...1 mas $
-        no me|nos ...1 <manden>
-        no <manden> ...2 mas|nada|$
-        no molest* $
-        no mas ...1 <manden>
-        no quiero|deseo|quisiera|queremos|necesito ...4 <mensajes>|recibir|sigan
-        no quiero nada $
-        no quiero|deseo|quiera que ...2 <manden>|sigan|contacten
-        ^ no <mensajes> $
-        no llamar|escribir ni escribir|llamar
-        no envi*|mand* ...2 <mensajes>
-        salir de la|su|esta lista
-        <dejen> ...1 de|con|a|los ...2 <mensajes>|<manden>|llamar*|joder
-        <dejen> ...1 de|con|a|los ...2 chingar|escribirme|mandarme|molestarme|enviarme
-        que <dejen> de <manden>
-        <dejen>|dejenme|dejame|dejeme ...1 en paz
-        ^ basta|paren $
-        ^ ...1 paren|pare|parad $
-        ^ para $
-        dadme|dar|darme|darnos|darse|dese|denme|dame|deme|den|doy|darse ...1 de baja
-        solicito|pido|solicitar|solicitud ...1 baja
-        quiero|quisiera la|mi|una|darme baja
-        ^ stop|alto|baja $
-        prefiero|gustaria|deseo|pido|ruego no recibir|<manden>
-        no deseo|quiero ...1 sus|tus|de ...1 servicios|<mensajes>
-        deteng*|suspendan|suspenda|suspender ...2 <mensajes>|$
-        desactivar|desactiven|desactive|desactiva ...2 <mensajes>|$
-        basta|<dejen> con|de ...2 <mensajes>|<manden>|molest*|joder
-        <dejen> de ...1 fregar|joder|chingar|molestar
-        me sacan|saquen|quitan|borran ...3 lista|base|favor
-        pueden|puede|podrian|podria ...1 borrar|quitar|eliminar|sacar ...1 $
-        me pueden|puede|podrian ...1 borrar|quitar|eliminar|sacar|<borren>
-        quiero|pido que|se ...1 elimin*|borr*|quit*
-        dar|tramit* ...1 baja
-        baja inmediata|definitiva
-        alto a|con los|sus|estos <mensajes>
-        borr*me
-        quit*me
-        saqu*me
-        sacame|sacarme
-        elimin*me
-        remuevanme|remuevame|retirenme|retireme|retirame|borrarme|quitarme|eliminarme
-        me <borren> ...3 lista|base|$
-        ^ <borren> numero|contacto $
-        borrame|borrarme|quitarme
-        <borren> ...2 mi|este|el|nuestro|ese numero|contacto|nombre|telefono|datos
-        <borren>|elimin*|borr* ...4 lista|base
-        cancel*|anul* ...2 suscripcion|<mensajes>|alertas
-        desuscri*
-        dessuscri*
-        desubscri*
-        revoco ...2 consentimiento
-        no autorizo ...5 contacten|datos|<mensajes>|<manden>
-        agradeceria ...2 no ...2 envi*|mand*|escrib*
-        """,
-    ),
-    _Rules(
-        "Spanish",
-        "anger, strangers",
-        _DOUBTFUL,
-        """
-        numero equivocado|incorrecto|errado
-        equivocan de
-        ^ cancelacion $
-        <dejen>|dejenme|dejame tranquilo|tranquila
-        no estoy interesad* $
-        como spam
-        no ...1 sigan|insistan|llamen|busquen|llame ...1 mas|mandando|enviando|escribiendo|$
-        como ...3 cancelo|dejo|salgo|desuscribo ...1 esto|de|esta|$
-        exijo|pido|quiero la baja
-        derecho de|al cancelacion|supresion|olvido|oposicion
-        lopd|robinson|profeco|aepd
-        <mensajes> no deseados|solicitados|deseado
-        demasiados|tantos <mensajes>
-        me ...2 cansaron|molestan|acosando|hartan|hartaron
-        respeten $
-        olvidense|olviden|olvidate|pierdan de|mi|me
-        ni me|nos <manden>
-        numero|celular|telefono no es ...1 de|mio|suyo
-        ya no ...1 tiene este|ese numero
-        ya no soy|trabajo|vivo|estoy
-        cuantas veces
-        ya les|te ...3 baja|stop
-        no|nunca ...4 <mensajes>|<manden>|recibir
-        no quiero|queremos saber nada
-        no me interesa|interesan ...1 recibir|<mensajes>|sus
-        <borren>|borr*|elimin*|quit*|saqu* ...4 datos|numero|nombre|contacto|lista
-        quitad*|borrad*|sacad*|eliminad*
-        numero ya no es
-        ^ ...1 eliminar|borrar|quitar|borren|eliminen|elimine $
-        me tienen ...1 harto|harta
-        estoy hart*
-        ya no quiero|deseo $
-        quiero anular
-        ^ detener|suspender|cancelar $
-        que pesad*|fastidio
-        dejenme|dejame $
-        no jodan|jodas|chinguen|frieguen|insistan
-        no ...1 estoy|estuve suscri*
-        no|nunca me ...1 suscri*|registre|inscribi
-        no conozco este|ese|a este|ese|nadie ...1 numero $
-        persona equivocada
-        ^ ...1 equivocado $
-        voy|vamos a reportar|bloquear|denunciar
-        los|te|lo bloqueo|reporto|denuncio
-        ^ bloquead* $
-        no autorizo $
-        equivocado|equivoco|equivocaron|equivocaste ...1 de numero|persona
-        no es el numero de
-        no soy ...1 esa|esta|la persona
-        denunciar|demandar|acoso
-        hart*|cansad* ...4 <mensajes>
-        vayanse|vete|vayase|chinguen|chinga
-        les|te ...1 dije|pedi que
-        ^ no me interesa $
-        elimin*lo
-        """,
-    ),
-    _Rules(
-        "German",
-        "keine Nachrichten mehr",
-        _CLEAR,
-        """
-        keine|keinerlei ...2 <nachrichten> mehr|mir|an
-        ^ ...3 keine ...1 <nachrichten> $
-        keine ...1 weiteren|weitere <nachrichten>
-        will|mochte|wunsche|brauche|wollen|mochten ...2 keine ...1 <nachrichten>
-        send*|schick* ...3 keine|nie ...1 <nachrichten>|mehr
-        <schreiben> ...5 nicht|nichts|nix|nie mehr|weiter|wieder
-        nicht|nichts|nix|nie mehr|wieder|weiter|langer <schreiben>
-        will|mochte|brauche|wollen|mochten ...4 nicht|nichts mehr|langer
-        <nachrichten> ...2 nicht mehr
-        ^ ...1 hort|hor auf
-        horen sie ...1 auf
-        hort|hor|horen ...2 auf mir|mich|damit|mit|zu
-        ^ ...1 aufhoren ...2 $
-        ^ stoppen ...1 $
-        mochte|will|wollen|mochten ...3 nicht ...1 kontaktiert|angeschrieben
-        keinen|kein kontakt ...1 mehr|$
-        ^ ...1 unterlassen $
-        lassen sie ...1 das|es $
-        ^ nicht mehr ...1 $
-        kontaktier* ...1 mich|uns nicht
-        hort|hor damit auf
-        konnt|konnen|konnten|kannst ...2 aufhoren
-        aufhoren mit|damit
-        schluss $
-        genug ...1 mit|von
-        um loschung
-        loschung meiner|meines|der
-        nehm*|nimm ...2 meine nummer ...2 raus|heraus
-        nehm*|nimm ...1 mich|uns ...1 raus|heraus
-        einwilligung|zustimmung ...1 widerruf*
-        ^ stop das|dies|diese|diesen
-        ^ lass|lasst das $
-        raus|austreten aus ...1 verteiler|liste
-        bestelle|bestellt|bestellen ...3 ab $
-        stop|stoppt|stoppen ...3 <nachrichten>|das
-        stoppt das|die|diese
-        schluss ...1 damit|mit
-        mich|uns ...2 abmeld*
-        ^ ...2 abmelden|abmeldung ...2 $
-        melden|meldet|melde ...4 ab $
-        abbestell*
-        kundig* ...4 abo|sms|<nachrichten>
-        austragen
-        <loschen> ...3 mich|uns aus|von|raus
-        <loschen> ...3 verteiler|liste|kartei|datenbank
-        losch*|streich*|entfern* ...1 mich|uns
-        trag|tragt|tragen ...1 mich|uns ...4 aus
-        losch*|entfern*|streich* ...1 meine|diese|unsere|die|meinen ...1 nummer|daten
-        losch*|entfern*|streich* ...1 meine|diese|unsere|die|meinen ...1 kontakt|telefonnummer|handynummer
-        meine|diese|unsere ...1 nummer|daten|kontakt|handynummer ...2 losch*|entfern*|streich*
-        aus|von ...2 verteiler|liste|kartei|datenbank ...1 losch*|nehmen|entfern*|streich*|austragen
-        lass* ...1 mich|uns ...1 in ruhe|frieden
-        in ruhe lassen
-        widerruf* ...3 einwilligung|zustimmung
-        widersprech* ...6 daten|werbung|nutzung|verarbeitung|zusendung
-        unterlassen|unterlasst ...1 sie|das|es|weitere|diese
-        """,
-    ),
-    _Rules(
-        "German",
-        "anger, strangers",
-        _DOUBTFUL,
-        """
-        falsche|falscher|falschen nummer|person|kontakt
-        falsch verbunden
-        abmeld*
-        nicht ...1 belastig*
-        belastig*
-        ^ ...1 losch* $
-        ^ schluss ...1 $
-        ^ widerruf $
-        ^ kein interesse ...1 $
-        ^ kein bedarf $
-        hort doch|bitte|endlich|jetzt auf
-        warum|wieso ...5 <nachrichten>|immer|standig
-        <nachrichten> ...2 nerven|nervt|storen|unerwunscht|ungewollt*
-        will|mochte|brauche keine mehr
-        keine mehr ...1 $
-        kein kunde|mitglied mehr
-        nicht mehr mitglied|kunde
-        bin|mochte|will raus
-        ^ raus ...1 $
-        nummer ...1 vergess*
-        vergess* ...2 nummer
-        <schreiben> ...3 loschung
-        verlang*|forder*|bitte ...3 loschung|loschen
-        verbraucherzentrale|bundesnetzagentur|dsgvo
-        melde|meldet euch ...1 $
-        ^ gemeldet ...2 $
-        unerwunscht*|ungewollt*|unverlangt* ...1 <nachrichten>
-        spammt|spammen
-        lass|lasst mich ...1 $
-        geht|gehen mir ...1 auf die|den
-        ^ nervig $
-        zu viele|viel ...1 <nachrichten>
-        ende der|mit ...1 <nachrichten>
-        kein|keine|keinen|nicht|nichts|nie ...4 <nachrichten>
-        nicht|nichts|nie mehr ...3 horen|lesen|von
-        nichts|nicht mehr ...2 von|horen
-        aus|von ...3 verteiler|liste|kartei|datenbank
-        losch*|streich*|entfern* ...5 mich|uns|nummer|daten|kontakt
-        <loschen> ...5 nummer|daten|kontakt|verteiler|liste
-        nummer|daten|kontakt ...4 <loschen>
-        abgemeldet
-        kein interesse ...1 an|daran ...2 <nachrichten>|ihrer|ihren|eurer|euren
-        kein interesse an ihrer|ihren|eurer|euren
-        lass|lasst den mist|scheiss|quatsch|das
-        <schreiben> ...5 nicht|keine|nie
-        ^ ...2 unerwunscht $
-        ^ ...1 entfern*|streich* $
-        ^ ende $
-        ^ genug ...1 $
-        ^ ich ...1 kundige|widerspreche $
-        leck mich
-        geht|geh weg
-        nicht meine nummer
-        hier ...1 gibt|wohnt es|kein*
-        ^ blockiert $
-        ich blockiere euch|sie|dich
-        ^ kundigung $
-        nicht meine|die richtige nummer|person
-        nerv nicht
-        anzeige ist|raus|erstatten
-        mochte|will das nicht $
-        abo kundig*
-        reichts
-        ...1 reicht es $
-        ^ es reicht $
-        nervt $
-        ihr|sie nerven|nervt
-        verpisst|verpiss ...1 euch|dich
-        haut|hau ab
-        zeige ...3 an
-        """,
-    ),
-    _Rules(
-        "Portuguese",
-        "chega de mensagens",
-        _CLEAR,
-        """
-        nao quero|desejo|gostaria|queremos ...3 <mensagens>|receber
-        nao quero mais $
-        nao quero mais nada $
-        nao autorizo
-        chega ...1 disso|dessas|desses
-        nao me|nos <mande>
-        nao <mande> ...2 mais|nada|<mensagens>
-        nao perturb*|incomod*
-        nao ...1 entr* ...1 mais em contato
-        nao ...2 entr* em contato
-        nao receber ...1 mais
-        gostaria|quero|prefiro de|nao ...1 receber|nao
-        ^ pare|parem ...1 $
-        pare|parem|para|parar|deixem|deixe de|com ...2 <mande>|<mensagens>|receber|isso|spam
-        quero parar ...1 de|com|$
-        nao quero mais isso
-        nao quero|desejo ser|mais contatad*|incomodad*|contato
-        nao quero contato
-        chega de me
-        ^ parar ...1 <mensagens> $
-        quero|gostaria de|ser|que ser|removid*|removam|excluid* ...1 removid*|excluid*|meu|$
-        quero|desejo|gostaria ...1 ser removid*|excluid*|retirad*
-        quero|gostaria ...1 cancelar ...1 <mensagens>
-        me <tire> desse|desta|deste|disso|grupo
-        remova|exclua|retire|tire me
-        exclui|deleta|apaga|bloqueia ...1 meu numero|contato
-        esqueca|esquecam|esquece meu numero
-        nao aguento ...3 <mensagens>
-        chega ...1 de ...1 <mensagens>|isso
-        nada de ...1 <mensagens>
-        ^ <mensagens> nao $
-        ^ sem <mensagens> $
-        sair ...2 lista|grupo|cadastro
-        me <tire> $
-        me <tire> da|do|de|dessa|desta|daqui|dai
-        me descadastr*
-        <tire> ...1 meu|este|esse|o|nosso ...1 numero|contato|nome|cadastro|telefone|dados
-        descadastr*
-        desinscrev*
-        cancel* ...3 inscricao|assinatura|envio|<mensagens>|cadastro
-        me|nos deix* em paz
-        deix* me|nos em paz
-        revogo ...2 consentimento
-        pedi|falei|disse ...4 parar|parem|sair|nao
-        """,
-    ),
-    _Rules(
-        "Portuguese",
-        "anger, strangers",
-        _DOUBTFUL,
-        """
-        ^ cancelar|remover|excluir|descadastro|chega|cancela $
-        deixa|deixem|deixe ...1 eu|me|nos em paz
-        processar voces
-        nao|nunca ...4 <mensagens>|receber
-        nao preciso|precisamos mais ...2 dess*|das|de|disso
-        nao sou|e mais ...2 numero|cliente
-        <tire> ...4 numero|contato|nome|lista|cadastro|dados
-        numero nao e mais
-        favor nao ...1 <mande>
-        vou|vamos bloquear|reportar|processar
-        ja mandei|enviei|pedi|falei|escrevi ...2 parar|sair|stop|nao
-        quantas vezes
-        como ...2 saio|cancelo|paro|sair|cancelar ...2 lista|isso|de|$
-        nao insist*
-        nao encham|encha|preciso|mandem|mande disso|isso|$
-        nao sou mais
-        nao moro|uso|trabalho mais
-        numero|celular nao e ...1 meu|dela|dele
-        exclusao|remocao ...1 dos|da|de|meus
-        exijo|peco|solicito ...1 exclusao|remocao|cancelamento
-        ^ remocao|exclusao $
-        procon|lgpd
-        <mensagens> indesejad*|demais
-        perde*|esquece* meu|o numero
-        remove|remova ai
-        nunca mais $
-        nunca mais me
-        larga do meu pe
-        ^ sumam|some $
-        nao tenho mais interesse
-        ^ nao me interessa $
-        cansad* ...3 <mensagens>
-        ja chega
-        quero|desejo|gostaria ...1 sair|cancelar $
-        pode|podem parar
-        ^ bloque* $
-        assedio
-        que saco|chatice
-        me esquec*
-        vao|vai pro|tomar inferno|no
-        esse|este numero nao e
-        aqui nao e a|o
-        errou ...1 numero
-        dessa|essas <mensagens> nao
-        retir* ...1 consentimento
-        me exclui
-        numero|pessoa errado|errada
-        ^ ...1 engano ...1 $
-        denunciar|denunciado
-        ^ bloquead* ...2 $
-        vai|vao se foder|fuder|lascar
-        ^ sem interesse $
-        nao tenho interesse $
-        isso|isto e spam
-        parem|pare $
-        """,
-    ),
-    _Rules(
-        "Italian",
-        "basta messaggi",
-        _CLEAR,
-        """
-        basta ...2 <messaggi>
-        smettetela|smettila
-        la smett*
-        smett*|smetta di ...2 <scrivere>|romper*|chiamar*
-        ^ smett* $
-        non <scrivere> ...2 piu|altr*|nulla|niente|$
-        non mi|ci ...1 <scrivere>
-        non scrivetemi|mandatemi|inviatemi|contattatemi|disturbatemi
-        non chiamatemi|scrivermi|inviarmi|mandarmi|contattarmi
-        di non <scrivere>
-        non voglio|desidero|vorrei|intendo ...2 ricevere|<messaggi>|contattat*
-        non voglio ...1 piu niente|nulla|<messaggi>
-        non desidero|voglio ...1 essere ...1 contattat*
-        niente|nessun|nessuna piu|altro|altra|altri ...1 <messaggi>
-        ^ niente|nessun|no ...1 <messaggi> $
-        cancellatemi|cancellami|cancellarmi
-        mi cancelli|cancellate|tolga|tolgano|rimuova|elimini
-        disiscri*
-        mi|come ...2 cancello|disiscrivo|tolgo
-        toglietemi|toglimi|rimuovetemi|rimuovimi|eliminatemi|eliminami
-        <tolga> ...1 il|questo|mio|i|miei|nostro ...1 numero|contatto|nome|nominativo|dati
-        <tolga> ...2 lista|elenco|rubrica
-        sbagliato cancell*
-        cancellazione ...2 dati|numero|iscrizione
-        cancella*|annulla* ...2 iscrizione|abbonamento
-        lasciatemi|lasciami|lasciateci|lasci in pace
-        lasciatemi|lasciami|lasciateci stare
-        ^ fermatevi|fermati $
-        fermate|fermare ...2 <messaggi>
-        interromp*
-        stop a|alla|ai|con ...1 <messaggi>
-        non voglio|desidero ...2 disturbat*
-        non ne voglio
-        vorrei|voglio|chiedo|chiediamo|prego ...1 non ...1 ricevere|<scrivere>
-        vorrei|voglio|chiedo ...1 essere cancellat*|rimoss*|tolt*|eliminat*
-        vorrei|voglio|chiedo ...1 cancellazione|disiscri*
-        basta ...1 con ...1 questi|gli|i|le|la <messaggi>
-        basta scriv*|romper*|chiam*|mandar*
-        basta con ...2 <messaggi>
-        potete|puoi|puo smett*
-        mai piu <messaggi>
-        mi|ci ...1 potete|togliete|cancellate|rimuovete ...1 togliere|cancellare|rimuovere|dalla|dal|da
-        potete|puoi|puo toglier*|cancellar*|rimuover*
-        levatemi|levami
-        rimuov*|elimin*|cancell*|togli* numero|contatto
-        disattiva|disattivare|disattivate|disattivi ...2 <messaggi>|$
-        disdire|disdico|disdetta ...1 abbonamento|iscrizione|servizio
-        revoca|ritiro|nego ...1 consenso
-        non ho ...1 dato ...1 consenso
-        rimuovere|eliminare|cancellare ...1 numero|contatto
-        basta cosi con
-        revoco ...2 consenso
-        """,
-    ),
-    _Rules(
-        "Italian",
-        "anger, strangers",
-        _DOUBTFUL,
-        """
-        numero sbagliato
-        sbagliato numero|persona
-        ^ cancellazione|disdetta|cancellare|annulla|disdico|disdire $
-        voglio|vorrei disdire
-        non ...4 <messaggi>|ricevere
-        toglietelo|toglilo|cancellatelo|cancellalo|rimuovetelo|eliminatelo|eliminalo
-        <tolga> ...4 numero|contatto|nome|dati|lista|elenco
-        numero non e piu
-        perche ...3 <messaggi>|scriver*
-        <messaggi> ...3 disturbano|fastidio|indesiderat*
-        troppi|troppe <messaggi>
-        non sono|abito|lavoro piu
-        non e ...1 il|piu mio|suo numero
-        non e il mio
-        cellulare|numero non e suo|mio|di
-        diritto di|alla opposizione|cancellazione
-        chiedo|richiedo|richiesta|esercito ...3 rimozione|cancellazione|togliermi
-        ^ rimozione|uscire $
-        togliermi|rimuovermi
-        voglio|come ...3 uscire
-        fuori dalla|dal lista|elenco
-        opposizioni|garante
-        indesiderat*|scocciate
-        non richiesto|insistete|rompete $
-        dimenticate|dimentica|perdete ...2 numero
-        dimenticatemi|piantatela|piantala|finitela|finiscila
-        fatela finita
-        di smetterla
-        basta con
-        non mi interess* ...2 <messaggi>|ricevere
-        non mi interessa piu|$
-        non sono piu interessat*
-        prego cancellare
-        ^ mai piu $
-        mai ...2 iscritt*
-        andatevene|sparite|sparisci
-        rompete|rompendo
-        che rottura|palle
-        ^ bloccat* $
-        vi|ti blocco|segnalo|denuncio
-        non e il|questo numero di
-        persona sbagliata
-        stufato|rotto
-        ^ ...3 basta $
-        ^ cancella* ...1 $
-        denuncio|denuncia|molestia|molestie
-        a quel paese
-        vaffanculo
-        stufo|stufa|stanco|stanca|stufi ...3 <messaggi>
-        ^ non sono interessat* $
-        ^ non mi interessa $
-        """,
-    ),
-    _Rules(
-        "all",
-        "help",
-        _HELP,
-        """
-        ^ help|info ...1 me|us|$
-        ^ aide|ayuda|hilfe|ajuda|aiuto $
-        """,
-    ),
-)
-
-
-# -- Reading the tables ------------------------------------------------------------------------------------------------
 
 
 def _steps(phrase: str) -> list[Step]:
@@ -1392,7 +247,7 @@ def _union(steps: Iterable[Step]) -> Step:
 def _classes() -> dict[str, Step]:
     """For each class, as `<name>`, a step that takes any of its words."""
     named: defaultdict[str, list[Step]] = defaultdict(list)
-    for table in _CLASSES.values():
+    for table in wordings.CLASSES.values():
         for line in table.strip().splitlines():
             name, _, spelled = line.strip().partition(": ")
             named[f"<{name}>"] += [steps_of(word)[0] for word in spelled.split()]
@@ -1421,8 +276,8 @@ class _Fixed:
 
 
 _CLASS_STEPS = _classes()
-_ELSEWHERE_PHRASES = _Fixed("".join(_ELSEWHERE.values()))
-_DROPPED_PHRASES = _Fixed(_DROPPED)
-_PHRASES = [(steps, rules.reading) for rules in _TABLE for steps in _lines(rules.phrases)]
-_READINGS = [reading for _, reading in _PHRASES]
+_ELSEWHERE_PHRASES = _Fixed("".join(wordings.ELSEWHERE.values()))
+_DROPPED_PHRASES = _Fixed(wordings.DROPPED)
+_PHRASES = [(steps, rules.meant) for rules in wordings.TABLE for steps in _lines(rules.phrases)]
+_MEANT = [meant for _, meant in _PHRASES]
 _RULES = Phrases(steps for steps, _ in _PHRASES)
