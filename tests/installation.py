@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from paceline.project import secrets, supervisor
+from paceline.messaging import secrets
+from paceline.project import supervisor
 from paceline.sandbox.behaviour import Behaviour
 from paceline.sandbox.carrier import Running
 from paceline.sandbox.wires.vonage import Vonage

@@ -255,7 +255,7 @@ def test_in_a_project_its_database_and_provider_are_used(scripts: Scripts) -> No
         "import os\n"
         "from pathlib import Path\n"
         "from paceline.messaging import databases\n"
-        "INSTALLED_APPS = ['paceline.messaging']\n"
+        "INSTALLED_APPS, SECRET_KEY = ['paceline.messaging'], 'only for tests'\n"
         "DATABASES = {'default': databases.from_file(Path('project.db'))}\n"
         "USE_TZ = True\n"
         "PACELINE = {'PROVIDERS': {'default': os.environ['PACELINE_PROVIDER']}, 'DATA_DIR': 'data'}\n"

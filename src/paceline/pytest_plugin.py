@@ -105,6 +105,8 @@ def sms_outbox() -> Iterator[Outbox]:
 class _Standing:
     """A clock that stands; the shape of `paceline.messaging.clock.Clock`."""
 
+    times_set = 0
+
     def __init__(self, at: float) -> None:
         self.at = at
 

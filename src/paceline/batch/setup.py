@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from paceline.dispatcher.lock import alone
-from paceline.messaging import databases
+from paceline.messaging import databases, secrets
 from paceline.sms import providers
 from paceline.sms.providers import Given, Provider
 
@@ -66,13 +66,22 @@ def _use_own(database: dict[str, Any], sender: Given, region: str, data_dir: Dat
         raise BatchError("One process works with one database and one provider; this one has others already")
     folder = Path(data_dir or _folder(database)).absolute()
     if _own is None:
+        keys = {name: os.environ.get(name, "") for name in ("PACELINE_SECRET_KEY", "PACELINE_OPTOUT_KEY")}
+        if not keys["PACELINE_SECRET_KEY"]:  # it lies by its database: with another one nobody could be texted
+            keys |= secrets.ensure(_folder(database).absolute(), {"PACELINE_SECRET_KEY": 32})
         settings.configure(
+            SECRET_KEY=keys["PACELINE_SECRET_KEY"],
             INSTALLED_APPS=["paceline.messaging"],
             DATABASES={"default": dict(database)},
             DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
             USE_TZ=True,
             TIME_ZONE="UTC",
-            PACELINE={"PROVIDERS": {"default": _provider(sender)}, "REGION": region, "DATA_DIR": folder},
+            PACELINE={
+                "PROVIDERS": {"default": _provider(sender)},
+                "REGION": region,
+                "DATA_DIR": folder,
+                "OPTOUT_KEY": keys["PACELINE_OPTOUT_KEY"],
+            },
         )
         _own = database, sender
     if not apps.ready:

@@ -39,6 +39,8 @@ LOOK_UPS_NONE = 1000
 NEXT = "`paceline confirm` shows what would happen and asks"
 MAY_HAVE_LEFT = "the database is a copy: it may have been sent since the copy was made"
 
+WRONG_KEY = "its opt-outs were made with another key: `paceline doctor` says what to do"
+
 _seen: dict[str, int] = {}
 """{database: the latest epoch that this process has seen}"""
 
@@ -58,7 +60,7 @@ def guard() -> str:
     """
     row = Installation.objects.filter(pk=ONE).values_list("database", "name", "epoch", "stopped").first()
     if row is None:
-        return ""
+        return WRONG_KEY if suppressions.is_key_wrong() else ""
     database, known_as, epoch, stopped = row
     if not stopped and epoch < _seen.get(database, 0):
         stopped = _stop("an older copy of the database was put in its place while this process ran")
@@ -66,7 +68,7 @@ def guard() -> str:
         return stopped
     _remember(database, epoch)
     if suppressions.is_key_wrong():
-        return "its opt-outs were made with another key: `paceline doctor` says what to do"
+        return WRONG_KEY
     ours = name()
     if known_as and known_as != ours:
         said = f"is {ours}" if ours else "has none"

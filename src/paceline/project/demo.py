@@ -21,7 +21,8 @@ from typing import Any
 import click
 
 from paceline.dispatcher.lock import alone
-from paceline.project import secrets, supervisor
+from paceline.messaging import secrets
+from paceline.project import supervisor
 from paceline.sandbox import ledger
 from paceline.sms.errors import PacelineError
 

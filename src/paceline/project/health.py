@@ -16,9 +16,19 @@ from django.db import connection
 from django.utils import timezone
 
 from paceline.dispatcher import embedded
-from paceline.messaging import accounts, breaker, checks, engine, installation, lanes, reconcile, senders, suppressions
+from paceline.messaging import (
+    accounts,
+    breaker,
+    checks,
+    engine,
+    installation,
+    lanes,
+    reconcile,
+    secrets,
+    senders,
+    suppressions,
+)
 from paceline.messaging.models import Account, Campaign, Event, Sender, Suppression, TextMessage
-from paceline.project import secrets
 from paceline.sms import numbers
 from paceline.sms.providers import Provider, local
 from paceline.sms.status import Status

@@ -12,8 +12,7 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from paceline.messaging import databases
-from paceline.project import secrets
+from paceline.messaging import databases, secrets
 
 env = environ.Env()
 

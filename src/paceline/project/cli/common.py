@@ -15,7 +15,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from paceline.dispatcher.lock import alone
-from paceline.project import secrets
+from paceline.messaging import secrets
 from paceline.sms.errors import InvalidNumber, PacelineError, TemplateError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
