@@ -61,7 +61,7 @@ def apart() -> Iterator[Path]:
 def test_a_worker_killed_while_it_sends_is_replaced_by_the_others(make: Make) -> None:
     """kill -9 of the one that sends most: the other goes on; nobody twice, nobody lost, no limit exceeded over both."""
     cluster = make("redis", Behaviour(latency=0.02))
-    cluster.campaign(160, mps=[12, 12])
+    cluster.campaign(480, mps=[12, 12])
     cluster.start("beat", "chores", "worker-1", "worker-2")
     until(cluster.written, UP)
     cluster.wake_up(3)  # one would be enough for this rate
@@ -76,6 +76,7 @@ def test_a_worker_killed_while_it_sends_is_replaced_by_the_others(make: Make) ->
     assert max(cluster.accepts().values()) == 1
     assert cluster.lost() == set()
     after = [line["at"] - killed_at for lines in cluster.written().values() for line in lines if line["at"] > killed_at]
+    assert after, "all had left before the kill"
     print(f"sent by each: {[len(lines) for lines in cluster.written().values()]}; silent for {min(after):.2f} s")
     busiest = cluster.busiest()
     assert busiest.pop("all") <= 24
