@@ -248,7 +248,7 @@ def brood(workers: str, every: str, seconds: str) -> None:
     django.setup()
     import uvloop  # noqa: F401 so that nobody forked has to
 
-    from paceline.dispatcher import loop  # noqa: F401
+    from paceline.dispatcher import loop  # noqa: F401 so that it is loaded once, before the fork
 
     began = time.monotonic()
     ends = began + float(seconds)
