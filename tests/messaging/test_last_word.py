@@ -134,7 +134,7 @@ def test_the_property_bites(fault, monkeypatch):
     monkeypatch.setattr(*FAULTS[fault])
 
     with pytest.raises(Exception):  # noqa: B017 what the fault breaks first
-        the_last_word_holds(phases=[Phase.generate], examples=150)
+        the_last_word_holds(phases=[Phase.generate], examples=500)
 
 
 def test_a_thousand_replays_of_a_start_lift_no_stop():

@@ -567,6 +567,6 @@ def test_everything_at_once_ends_with_each_text_once():
     problems = [answer for answer in on_threads(4, dispatch) if answer]
 
     assert not problems
-    assert len(written) == len(set(written)) == TextMessage.objects.filter(status=Status.ACCEPTED).count() > 150
+    assert len(written) == len(set(written)) == TextMessage.objects.filter(status=Status.ACCEPTED).count() >= 40
     assert Account.objects.get().next_free_at > IDLE
     assert Campaign.objects.get() == campaign

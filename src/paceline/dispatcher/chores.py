@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from django.db.models import Q
-
 from paceline.messaging import (
     automatic,
     campaigns,
@@ -20,7 +18,7 @@ from paceline.messaging import (
     stepped,
 )
 from paceline.messaging.clock import Clock
-from paceline.messaging.models import Event, Sender, TextMessage
+from paceline.messaging.models import Campaign, Event, Sender, TextMessage
 from paceline.messaging.reconcile import Reconciler
 from paceline.sms.status import Status
 
@@ -143,9 +141,10 @@ def is_anything_due(now: float) -> bool:
     open_lanes = Sender.objects.filter(
         removed_at=None, blocked="", account__blocked="", backoff_until__lte=now, account__backoff_until__lte=now
     )
-    waiting = TextMessage.objects.filter(status=Status.QUEUED, not_before__lte=now)
-    waiting = waiting.filter(Q(campaign=None) | Q(campaign__state=campaigns.State.RUNNING))
-    if any(lanes.has_room(sender, now) and waiting.filter(sender=sender).exists() for sender in open_lanes):
+    with_room = [sender.pk for sender in open_lanes if lanes.has_room(sender, now)]
+    waiting = TextMessage.objects.filter(status=Status.QUEUED, sender__in=with_room, not_before__lte=now)
+    running = Campaign.objects.filter(state=campaigns.State.RUNNING).values_list("pk", flat=True)
+    if waiting.filter(campaign=None).exists() or waiting.filter(campaign__in=list(running)).exists():
         return True
     on_its_way = TextMessage.objects.filter(status__in=[Status.LEASED, Status.SUBMITTING])
     if errands.is_any_due(now):

@@ -240,10 +240,7 @@ class Dispatcher:
         if outbox.is_idle():
             return []
         found = []
-        open_ = Account.objects.filter(blocked="")
-        if self._serves is not None:
-            open_ = open_.filter(pk__in=self._serves())
-        for account in open_.order_by("pk"):
+        for account in lanes.open_accounts(None if self._serves is None else self._serves()):
             if self._is_used_up(account):
                 continue
             try:

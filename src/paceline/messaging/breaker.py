@@ -18,6 +18,8 @@ from .models import Account, Sender, TextMessage
 
 log = logging.getLogger("paceline.breaker")
 
+_LANES = f"FROM {Sender._meta.db_table} s JOIN {Account._meta.db_table} a ON a.id = s.account_id"
+
 TRIP_AFTER = 10
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
@@ -59,8 +61,8 @@ def note(answers: Sequence[Answer]) -> set[int]:
 
     Runs inside the caller's transaction, before anything else is locked there: accounts come first.
     """
-    lanes = Sender.objects.filter(pk__in={answer.sender_id for answer in answers})
-    rows = list(lanes.values_list("pk", "account", "account__trouble_streak"))
+    is_one, ids = engine.one_of("s.id", list({answer.sender_id for answer in answers}))
+    rows = engine.rows(f"SELECT s.id, a.id, a.trouble_streak {_LANES} WHERE {is_one}", ids)
     of = {sender_id: account_id for sender_id, account_id, _ in rows}
     concerned = {account_id for _, account_id, streak in rows if streak}
     concerned |= {of[answer.sender_id] for answer in answers if answer.trouble and answer.sender_id in of}

@@ -264,10 +264,20 @@ def is_due(campaign: Campaign, now: float) -> bool:
         return True
     if campaign.state != State.RUNNING:
         return False
-    mine = TextMessage.objects.filter(campaign=campaign)
-    if mine.filter(status=Status.HELD).exists():
+    if _has(campaign, Status.HELD):
         return _tranche_is_due(campaign, now) and replies.has_room(campaign, now)
-    return not mine.filter(status__in=UNFINISHED).exists()  # its end is to be found
+    return not _has(campaign, *UNFINISHED)  # its end is to be found
+
+
+def _has(campaign: Campaign, *statuses: Status, but: str = "") -> bool:
+    """True while it has a message in one of these statuses; with `but`, one that has another code."""
+    where, params = (
+        f"status IN ({', '.join(repr(status.value) for status in statuses)}) AND campaign_id = %s",
+        [campaign.pk],
+    )
+    if but:
+        where, params = f"{where} AND code <> %s", [*params, but]
+    return engine.is_any(TextMessage, where, params, by="status")
 
 
 def start_scheduled() -> int:
@@ -385,8 +395,7 @@ def release(campaign: Campaign, now: float) -> int:
     passed since its last submit. Suppressed recipients are passed by and fill no place in it. Of a reply-aware
     campaign, no more are released than bring the team replies that it can answer.
     """
-    mine = TextMessage.objects.filter(campaign=campaign)
-    if not mine.filter(status=Status.HELD).exists() or not _tranche_is_due(campaign, now):
+    if not _has(campaign, Status.HELD) or not _tranche_is_due(campaign, now):
         return 0
     if not replies.has_room(campaign, now):
         return 0
@@ -397,7 +406,10 @@ def release(campaign: Campaign, now: float) -> int:
             return 0
         left = campaign.tranche_left or campaign.batch_size or CHUNK
         room = min(CHUNK, left, replies.room(campaign, now))
-        rows = mine.filter(status=Status.HELD).order_by("pk").values_list("pk", "to", "frm", "fields")[:room]
+        # in words of our own, for an index of what is held alone must see that nothing else is asked for
+        rows = engine.read_rows(
+            TextMessage, ("id", "to", "frm", "fields"), "campaign_id = %s AND status = 'held'", [campaign.pk], most=room
+        )
         held = [(pk, suppressions.Way(to, frm, campaign.list_id), fields) for pk, to, frm, fields in rows]
         suppressed = suppressions.among(way for _, way, _ in held)
         queued, ended = [], []
@@ -428,10 +440,10 @@ def _tranche_is_due(campaign: Campaign, now: float) -> bool:
     """True while a tranche is being released, and when the next one may begin."""
     if campaign.batch_size is None or campaign.tranche_left:
         return True
-    mine = TextMessage.objects.filter(campaign=campaign)
     # who has had the texts of today is not waited for
-    if mine.filter(status__in=[Status.QUEUED, Status.LEASED]).exclude(code=caps.RECIPIENT).exists():
+    if _has(campaign, Status.QUEUED, Status.LEASED, but=caps.RECIPIENT):
         return False
+    mine = TextMessage.objects.filter(campaign=campaign)
     # a submit that is still to come is of a clock that was put back: it would hold up the next tranche for as long
     past = mine.filter(submitted_at__lte=now + pacing.LOOKAHEAD_SECONDS + lanes.LEAD_MOST_SECONDS)
     last = past.aggregate(last=Max("submitted_at"))["last"]
@@ -457,7 +469,7 @@ def finish(campaign: Campaign) -> bool:
     end = {State.RUNNING: State.FINISHED, State.CANCELLED: State.CANCELLED}.get(State(campaign.state))
     if end is None or not campaign.fanned_out:
         return False
-    if TextMessage.objects.filter(campaign=campaign, status__in=UNFINISHED).exists():
+    if _has(campaign, *UNFINISHED):
         return False
     still = Campaign.objects.filter(pk=campaign.pk, state=campaign.state, finished_at=None)
     return bool(still.update(state=end, finished_at=timezone.now()))

@@ -7,16 +7,18 @@ goes wrong behind the gate. Days are of UTC; money is exact.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count
 
 from . import engine
 from .models import Account, Campaign, Sender, TextMessage
+
+CAMPAIGN_READS = ("id", "state", "list", "spend_cap", "spent", "blocked")
 
 ZERO = Decimal(0)
 RECIPIENT = "recipient_cap"
@@ -106,24 +108,29 @@ class Till:
     @classmethod
     def of_senders(cls, sender_ids: set[int], now: float) -> Till:
         """Locks the accounts of these senders that have caps."""
-        capped = Q(recipient_daily_cap__isnull=False) | Q(price_per_segment__isnull=False)
-        mine = Account.objects.filter(capped, senders__in=sender_ids).order_by("pk").values_list("pk", flat=True)
-        ids = set(mine)  # read first and locked by id: what has no cap is not waited for
-        return cls(engine.locked(Account.objects.filter(pk__in=ids).order_by("pk")) if ids else [], now)
+        is_one, ids = engine.one_of("id", list(sender_ids))
+        theirs = f"id IN (SELECT account_id FROM {Sender._meta.db_table} WHERE {is_one})"
+        capped = "(recipient_daily_cap IS NOT NULL OR price_per_segment IS NOT NULL)"
+        found = engine.read_rows(Account, ("id",), f"{capped} AND {theirs}", ids)
+        # read first and locked by id: what has no cap is not waited for
+        is_one, ids = engine.one_of("id", [account.id for account in found])
+        return cls(engine.read(Account, is_one, ids, lock=True) if found else [], now)
 
     def __bool__(self) -> bool:
         """True when any cap is to be looked at."""
         return bool(self._accounts)
 
-    def lock_campaigns(self, messages: QuerySet[TextMessage]) -> None:
-        """Locks the campaigns of these messages, where money is counted."""
+    def lock_campaigns(self, of: str, params: Sequence[Any]) -> None:
+        """Locks the campaigns of the messages that fulfil this condition, where money is counted."""
         if any(account.price_per_segment for account in self._accounts.values()):
-            ids = set(messages.order_by().values_list("campaign", flat=True)) - {None}
-            list(engine.locked(Campaign.objects.filter(pk__in=ids).order_by("pk")))
+            theirs = f"id IN (SELECT campaign_id FROM {TextMessage._meta.db_table} WHERE {of})"
+            engine.read(Campaign, theirs, params, only=("id",), lock=True)
 
     def campaigns(self, ids: set[int]) -> dict[int, Campaign]:
         """Those campaigns, as they are now."""
-        self._campaigns = Campaign.objects.in_bulk(ids)
+        is_one, values = engine.one_of("id", list(ids))
+        found = engine.read(Campaign, is_one, values, only=CAMPAIGN_READS) if ids else []
+        self._campaigns = {campaign.pk: campaign for campaign in found}
         return self._campaigns
 
     def look_up(self, messages: Iterable[Any], senders: dict[int, Sender]) -> None:

@@ -6,18 +6,22 @@ import json
 import logging
 import threading
 import time
+from collections import namedtuple
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from functools import lru_cache, partial
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import OperationalError, connection, models, transaction
-from django.db.models.expressions import RawSQL
+from django.db.models.expressions import Col, RawSQL
 
 from . import turnstile
 
 log = logging.getLogger("paceline.engine")
+
+M = TypeVar("M", bound=models.Model)
 
 BUSY_SECONDS = 30.0
 """How long a write waits for another process on SQLite."""
@@ -151,6 +155,80 @@ def locked(queryset: models.QuerySet[Any], *, skip: bool = False) -> models.Quer
     )
 
 
+def read(
+    model: type[M], where: str, params: Sequence[Any] = (), *, only: tuple[str, ...] = (), lock: bool = False
+) -> list[M]:
+    """Rows of a model by a condition of our own, in the order of their ids; with `lock` as `locked` locks them.
+
+    For small reads that are made at every turn: Django takes longer to build such a query than a database to answer
+    it, and here it is built once. `only` names the fields that are read, the id among them; the rest is deferred.
+    """
+    sql = f"{_select(model, only)} WHERE {where} ORDER BY id{_for_update() if lock else ''}"
+    return list(model._default_manager.raw(sql, list(params)))
+
+
+def read_rows(
+    model: type[models.Model],
+    names: tuple[str, ...],
+    where: str,
+    params: Sequence[Any] = (),
+    *,
+    lock: bool = False,
+    most: int | None = None,
+) -> list[Any]:
+    """The same as named tuples of these fields, the first `most` of them; made in a tenth of the time of models."""
+    make, converters = _row(model, names)
+    end = f"{'' if most is None else f' LIMIT {int(most)}'}{_for_update() if lock else ''}"
+    found = rows(f"{_select(model, names)} WHERE {where} ORDER BY id{end}", params)
+    if not converters:
+        return [make(row) for row in found]
+    made = []
+    for row in found:
+        values = list(row)
+        for place, convert in converters:
+            if values[place] is not None:
+                values[place] = convert(values[place])
+        made.append(make(values))
+    return made
+
+
+def is_any(model: type[models.Model], where: str, params: Sequence[Any] = (), *, by: str) -> bool:
+    """True when a row fulfils the condition, looked for in the order of `by`, which an index has.
+
+    Left alone, a server that expects many such rows reads the table from its beginning, past all that is done.
+    """
+    return bool(rows(f"SELECT 1 FROM {model._meta.db_table} WHERE {where} ORDER BY {by} LIMIT 1", params))
+
+
+@lru_cache(maxsize=64)
+def _select(model: type[models.Model], names: tuple[str, ...]) -> str:
+    quote, meta = connection.ops.quote_name, model._meta
+    fields = [meta.get_field(name) for name in names] if names else meta.concrete_fields
+    return f"SELECT {', '.join(quote(field.column) for field in fields)} FROM {quote(meta.db_table)}"
+
+
+@lru_cache(maxsize=64)
+def _row(model: type[models.Model], names: tuple[str, ...]) -> tuple[Callable[[Sequence[Any]], Any], list[Any]]:
+    """What makes a named tuple of a row, and (place, how) of the values that are not read as they stand there."""
+    fields = [model._meta.get_field(name) for name in names]
+    columns = [Col(model._meta.db_table, field) for field in fields]
+    converters = [
+        (place, partial(_converted, convert, column))
+        for place, column in enumerate(columns)
+        for convert in [*connection.ops.get_db_converters(column), *column.get_db_converters(connection)]
+    ]
+    return namedtuple(model.__name__, [field.attname for field in fields])._make, converters
+
+
+def _converted(convert: Callable[..., Any], column: Col, value: Any) -> Any:
+    return convert(value, column, connection)
+
+
+def _for_update() -> str:
+    """The end of a SELECT that locks what it reads, where that is needed: see `locked`."""
+    return {"sqlite": "", "postgresql": " FOR NO KEY UPDATE"}.get(connection.vendor, " FOR UPDATE")
+
+
 def many(sql: str, rows: Sequence[Sequence[Any]]) -> int:
     """Runs one portable statement for every row, in one batch; answers how many rows changed."""
     if not rows:
@@ -192,15 +270,24 @@ def update_each(
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE {table} SET {marks} FROM unnest({arrays}) AS v({names}) WHERE {held}",
-            [*params, *(list(values) for values in zip(*rows, strict=True))],
+            [*params, *(_array(values) for values in zip(*rows, strict=True))],
         )
         return int(cursor.rowcount)
+
+
+def _array(values: Sequence[Any]) -> str:
+    """Texts or numbers as PostgreSQL reads an array; its driver looks at each value for longer than it is sent."""
+    texts = [value if isinstance(value, str) else "" if value is None else repr(value) for value in values]
+    if any("\\" in text or '"' in text for text in texts):
+        texts = [text.replace("\\", "\\\\").replace('"', '\\"') for text in texts]
+    marked = ("NULL" if value is None else f'"{text}"' for value, text in zip(values, texts, strict=True))
+    return f"{{{','.join(marked)}}}"
 
 
 def one_of(column: str, values: Sequence[Any]) -> tuple[str, list[Any]]:
     """A condition, and its parameters: the column has one of these values. Costs the same however many there are."""
     if connection.vendor == "postgresql":
-        return f"{column} = ANY(%s)", [list(values)]
+        return f"{column} = ANY(%s)", [_array(values)]
     if connection.vendor == "sqlite":
         return f"{column} IN (SELECT value FROM json_each(%s))", [json.dumps(list(values))]
     return f"{column} IN ({', '.join(['%s'] * len(values)) or 'NULL'})", list(values)

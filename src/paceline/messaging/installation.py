@@ -58,10 +58,10 @@ def guard() -> str:
 
     A name that is not the database's concerns this process alone: a worker with a wrong setting stops nobody else.
     """
-    row = Installation.objects.filter(pk=ONE).values_list("database", "name", "epoch", "stopped").first()
-    if row is None:
+    found = engine.read_rows(Installation, ("database", "name", "epoch", "stopped"), f"id = {ONE}")
+    if not found:
         return WRONG_KEY if suppressions.is_key_wrong() else ""
-    database, known_as, epoch, stopped = row
+    ((database, known_as, epoch, stopped),) = found
     if not stopped and epoch < _seen.get(database, 0):
         stopped = _stop("an older copy of the database was put in its place while this process ran")
     if stopped:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from django.db.models import F, Value
 from django.db.models.functions import Greatest
@@ -24,6 +23,8 @@ from .caps import day
 from .models import Account, Campaign, Limit, Sender, TextMessage
 
 log = logging.getLogger("paceline.lanes")
+
+SENDERS, CAMPAIGNS = Sender._meta.db_table, Campaign._meta.db_table
 
 LEAD_MOST_SECONDS = 0.25
 BACKOFF_MOST_SECONDS = 3600.0
@@ -154,9 +155,16 @@ def _whole(rate: float | None) -> int:
     return max(1, int((rate or 0) + 1e-9))
 
 
-def lock_account(**which: Any) -> Account:
+def open_accounts(ids: Collection[int] | None = None) -> list[Account]:
+    """The accounts that nothing blocks, of these or of all."""
+    found = engine.read(Account, "blocked = ''")
+    return found if ids is None else [account for account in found if account.pk in ids]
+
+
+def lock_account(account_id: int) -> Account:
     """Whose turn it is on an account: only then the clock is read, or what was waited for would seem a stepped one."""
-    return engine.locked(Account.objects.filter(**which)).get()
+    (account,) = engine.read(Account, "id = %s", [account_id], lock=True)
+    return account
 
 
 def open_timelines(account: Account, now: float, horizon: float, most: int) -> tuple[Timeline | None, list[Timeline]]:
@@ -170,7 +178,7 @@ def open_timelines(account: Account, now: float, horizon: float, most: int) -> t
     parent.segments_left = caps.segments_left(account, now)
     if account.blocked or not parent.most or parent.segments_left == 0:
         return None, []
-    senders = engine.locked(Sender.objects.filter(account=account, removed_at=None, blocked="").order_by("pk"))
+    senders = engine.read(Sender, "account_id = %s AND removed_at IS NULL AND blocked = ''", [account.pk], lock=True)
     lanes = [timeline(sender, now, horizon, min(parent.most, _allowance(sender, now))) for sender in senders]
     return parent, [lane for lane in lanes if lane.most > 0]
 
@@ -180,11 +188,11 @@ def open_campaigns(now: float, horizon: float, most: int) -> dict[int, Timeline 
 
     Locks those that have a limit, by id: a campaign's limit holds over all accounts and senders that it leaves from.
     """
-    running = Campaign.objects.filter(state=Campaign.State.RUNNING).order_by("pk")
-    rates = dict(running.values_list("pk", "mps"))
-    found: dict[int, Timeline | None] = {pk: None for pk, mps in rates.items() if mps is None}
-    if limited := [pk for pk, mps in rates.items() if mps is not None]:
-        for campaign in engine.locked(running.filter(pk__in=limited)):
+    running = engine.rows(f"SELECT id, mps FROM {CAMPAIGNS} WHERE state = 'running' ORDER BY id")
+    found: dict[int, Timeline | None] = {pk: None for pk, mps in running if mps is None}
+    if limited := [pk for pk, mps in running if mps is not None]:
+        is_one, ids = engine.one_of("id", limited)
+        for campaign in engine.read(Campaign, f"{is_one} AND state = 'running'", ids, lock=True):
             line = timeline(campaign, now, horizon, most)
             if line.most > 0:
                 found[campaign.pk] = line
@@ -306,10 +314,13 @@ def hold_account(sender_id: int, until: float) -> None:
 
 def heard(*sender_ids: int, uncertain: bool) -> None:
     """Keeps the count of uncertain answers in a row on lanes; a clear one ends it."""
-    senders = Sender.objects.filter(pk__in=sender_ids)
     if uncertain:
-        senders.update(uncertain_streak=F("uncertain_streak") + 1)
-    elif doubted := list(senders.exclude(uncertain_streak=0).values_list("pk", flat=True)):
+        Sender.objects.filter(pk__in=sender_ids).update(uncertain_streak=F("uncertain_streak") + 1)
+        return
+    is_one, ids = engine.one_of("id", sender_ids)
+    if doubted := [
+        pk for (pk,) in engine.rows(f"SELECT id FROM {SENDERS} WHERE {is_one} AND uncertain_streak > 0", ids)
+    ]:
         lock(doubted)
         Sender.objects.filter(pk__in=doubted).update(uncertain_streak=0)
 

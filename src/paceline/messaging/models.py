@@ -311,9 +311,9 @@ class TextMessage(models.Model):
             models.UniqueConstraint(fields=["reference"], name="one_reference"),
         ]
         indexes = [
-            models.Index(fields=["provider_id"], name="by_provider_id"),
-            models.Index(fields=["status", "sender", "campaign", "priority", "id"], name="claimable"),
-            models.Index(fields=["campaign", "status"], name="campaign_progress"),
+            models.Index(fields=["provider_id"], name="by_provider_id", condition=~models.Q(provider_id="")),
+            models.Index(fields=["status", "campaign", "sender", "priority", "id"], name="claimable"),
+            models.Index(fields=["campaign", "status", "id"], name="releasable", condition=models.Q(status="held")),
             models.Index(fields=["campaign", "submitted_at"], name="campaign_pace"),
         ]
 

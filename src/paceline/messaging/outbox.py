@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -118,9 +118,10 @@ def reserve(message: TextMessage, clock: Clock, *, lead: float = 0.0) -> Lease |
     Raises `Taken`, or the `ProviderError` that says why nothing may leave this lane; then nothing has changed.
     """
     installation.require()
+    assert message.sender is not None
     attempt = (ALONE + new_reference())[:32]
     with engine.write():
-        account = lanes.lock_account(senders=message.sender_id)
+        account = lanes.lock_account(message.sender.account_id)
         now = clock.sync()
         opened = lanes.open_lane(message, account, now)
         if opened is None:
@@ -134,8 +135,7 @@ def reserve(message: TextMessage, clock: Clock, *, lead: float = 0.0) -> Lease |
         for line in opened:
             line.take(slot_at, message.segments)
         lanes.save(opened)
-    assert message.sender_id is not None
-    return Lease(message.pk, attempt, slot_at, message.sender_id)
+    return Lease(message.pk, attempt, slot_at, message.sender.pk)
 
 
 def _lease(message: TextMessage, attempt: str, slot_at: float) -> None:
@@ -225,7 +225,7 @@ def _claim(
     most = min(CLAIM_MOST, most or CLAIM_MOST)
     attempt = (owner + new_reference())[:32]
     with engine.write():
-        row = lanes.lock_account(pk=account_id)
+        row = lanes.lock_account(account_id)
         now = clock.sync() + min(lead, lanes.LEAD_MOST_SECONDS)
         horizon = now + pacing.LOOKAHEAD_SECONDS
         account, senders = lanes.open_timelines(row, now, horizon, most)
@@ -278,19 +278,7 @@ def _lease_all(leases: list[Lease]) -> list[Lease]:
 
 # rows instead of models: a gate's write transaction may be of 500 messages, and is to be short
 GATE_READS = (
-    *(
-        "pk",
-        "status",
-        "attempt",
-        "campaign_id",
-        "contact_id",
-        "sender_id",
-        "reference",
-        "frm",
-        "to",
-        "text",
-        "segments",
-    ),
+    *("id", "status", "attempt", "campaign", "contact", "sender", "reference", "frm", "to", "text", "segments"),
     *("expires_at", "report", "submitted_at"),
 )
 
@@ -322,37 +310,41 @@ class _Met(NamedTuple):
 def _pass(held: dict[int, Lease], met: _Met, *, was: Status = Status.LEASED, keep: bool = False) -> list[Submission]:
     """The gate within its transaction. `was` is queued for what has been claimed in this very transaction."""
     now, till, senders_ = met  # then campaigns and messages are locked: no two gates both see room under a cap
-    mine = TextMessage.objects.filter(engine.among(TextMessage, "id", list(held))).order_by("pk")
-    till.lock_campaigns(mine)
-    rows = engine.locked(mine.values_list(*GATE_READS, named=True))
-    messages = [row for row in rows if row.status == was and (was == "queued" or row.attempt == held[row.pk].attempt)]
+    is_claimed = was == Status.QUEUED
+    is_one, ids = engine.one_of("id", list(held))
+    till.lock_campaigns(is_one, ids)
+    # what has just been claimed is known by its status when it is written, so that it need not be locked before
+    rows = engine.read_rows(TextMessage, GATE_READS, is_one, ids, lock=not is_claimed)
+    messages = [row for row in rows if row.status == was and (is_claimed or row.attempt == held[row.id].attempt)]
     campaigns = till.campaigns({m.campaign_id for m in messages if m.campaign_id})
-    ways = {m.pk: _way(m, campaigns.get(m.campaign_id)) for m in messages}
-    suppressed = suppressions.among(ways.values())
-    excused = _excused([m for m in messages if ways[m.pk] in suppressed], now)
+    lists = {pk: campaign.list_id for pk, campaign in campaigns.items()}
+    ways = [suppressions.Way(m.to, m.frm, lists.get(m.campaign_id)) for m in messages]
+    forbidden = suppressions.among(ways)
+    suppressed = {m.id for m, way in zip(messages, ways, strict=True) if way in forbidden} if forbidden else set()
+    suppressed -= _excused([m for m in messages if m.id in suppressed], now)
     till.look_up(messages, senders_)
+    counts = bool(till)
     passed: list[Submission] = []
     stopped: dict[Status, list[Lease]] = defaultdict(list)
     submits: Counter[int] = Counter()
     reached: dict[int, caps.Reached] = {}
     for message in messages:
-        lease, sender = held[message.pk], senders_[message.sender_id]
-        is_suppressed = ways[message.pk] in suppressed and message.pk not in excused
-        end = _stop(message, campaigns.get(message.campaign_id), sender, is_suppressed, now)
+        lease, sender = held[message.id], senders_[message.sender_id]
+        end = _stop(message, campaigns.get(message.campaign_id), sender, message.id in suppressed, now)
         if end is None and sender.daily_cap is not None:
             used = lanes.used_today(sender, now) + submits[sender.pk]
             end = Status.QUEUED if used >= sender.daily_cap else None
-        if till and end is None and (cap := till.reached(message, sender)):
-            end, reached[message.pk] = Status.QUEUED, cap
+        if counts and end is None and (cap := till.reached(message, sender)):
+            end, reached[message.id] = Status.QUEUED, cap
         if end is not None:
             stopped[end].append(lease)
             continue
         submits[sender.pk] += 1
-        if till:
+        if counts:
             till.count(message, sender)
         passed.append(Submission(lease, _wire_message(message, now)))
     back = stopped.pop(Status.QUEUED, [])
-    if was == Status.QUEUED:
+    if is_claimed:
         _lease_all([lease for ended in stopped.values() for lease in ended])
     elif not keep:
         _move(back, Status.QUEUED)
@@ -362,19 +354,15 @@ def _pass(held: dict[int, Lease], met: _Met, *, was: Status = Status.LEASED, kee
     )
     for status, ended in stopped.items():
         _move(ended, status)
-    _submitting(passed, was)
+    passed = _submitting(passed, was)
     lanes.count_submits({pk: n for pk, n in submits.items() if senders_[pk].daily_cap is not None}, now)
     till.save()
     return passed
 
 
-def _way(message: Any, campaign: Campaign | None) -> suppressions.Way:
-    return suppressions.Way(message.to, message.frm, None if campaign is None else campaign.list_id)
-
-
 def _excused(messages: Sequence[Any], now: float) -> set[int]:
     """Those that their suppressed recipients have asked for by the very text they answer: see `automatic`."""
-    direct = {m.pk: m.to for m in messages if m.campaign_id is None}
+    direct = {m.id: m.to for m in messages if m.campaign_id is None}
     if not direct:
         return set()
     asked_for = AutomaticText.objects.filter(message__in=list(direct), excused_until__gt=now)
@@ -383,16 +371,24 @@ def _excused(messages: Sequence[Any], now: float) -> set[int]:
 
 def _senders(ids: set[int]) -> dict[int, Sender]:
     """The senders of a gate; those with a cap are locked, since two gates may not both see room under it."""
-    found: dict[int, Sender] = Sender.objects.in_bulk(ids)
+    found = _senders_by_id(ids)
     if capped := [pk for pk, sender in found.items() if sender.daily_cap is not None]:
-        found |= {sender.pk: sender for sender in engine.locked(Sender.objects.filter(pk__in=capped).order_by("pk"))}
+        found |= _senders_by_id(capped, lock=True)
     return found
 
 
-def _submitting(passed: Sequence[Submission], was: Status) -> None:
-    """Writes that these may be on the wire from now on; they are locked and looked at, so that their ids suffice."""
+def _senders_by_id(ids: Collection[int], *, lock: bool = False) -> dict[int, Sender]:
+    is_one, values = engine.one_of("id", list(ids))
+    return {sender.pk: sender for sender in engine.read(Sender, is_one, values, lock=lock)}
+
+
+def _submitting(passed: list[Submission], was: Status) -> list[Submission]:
+    """Writes that these may be on the wire from now on, and answers those that may.
+
+    They have been looked at, and are either locked or of one claim, whose attempt nobody else has.
+    """
     if not passed:
-        return
+        return passed
     is_one, ids = engine.one_of("id", [submission.lease.id for submission in passed])
     if was == Status.LEASED:
         marks, values = "submitted_at = slot_at, lease_until = slot_at + %s", [SUBMIT_LEASE_SECONDS]
@@ -400,10 +396,15 @@ def _submitting(passed: Sequence[Submission], was: Status) -> None:
         lease = passed[0].lease
         marks = "attempt = %s, slot_at = %s, submitted_at = %s, lease_until = %s"
         values = [lease.attempt, lease.slot_at, lease.slot_at, lease.slot_at + SUBMIT_LEASE_SECONDS]
-    engine.many(
+    written = engine.many(
         f"UPDATE {TABLE} SET status = 'submitting', {marks} WHERE {is_one} AND {engine.aside('status')} = '{was}'",
         [(*values, *ids)],
     )
+    if written == len(passed):
+        return passed
+    # somebody moved a row between our read and our write: nothing may be written to the wire for it
+    ours = set(engine.rows(f"SELECT id, attempt FROM {TABLE} WHERE {is_one} AND status = 'submitting'", ids))
+    return [submission for submission in passed if submission.lease[:2] in ours]
 
 
 def _stop(message: Any, campaign: Campaign | None, sender: Sender, suppressed: bool, now: float) -> Status | None:
@@ -682,7 +683,7 @@ def check_lease(longest_seconds: float) -> None:
 
 def is_idle() -> bool:
     """True when nothing waits for a claim; spares an idle dispatcher the write transaction."""
-    return not TextMessage.objects.filter(status=Status.QUEUED).exists()
+    return not engine.is_any(TextMessage, "status = 'queued'", by="campaign_id")
 
 
 def expire_reports(after_seconds: float = 72 * 3600) -> int:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Max
+from django.db.models import Count, Max, QuerySet
 from django.db.models.functions import Floor
 
 from paceline.sms import pacing
@@ -74,10 +74,10 @@ def of(campaign: Campaign) -> Progress:
     """The account of a campaign: who got it, who did not, who is uncertain, in numbers."""
     mine = TextMessage.objects.filter(campaign=campaign)
     now = engine.now()
-    counts: dict[str, int] = dict.fromkeys((s.value for s in Status), 0)
+    counts: dict[str, int] = dict.fromkeys(TextMessage.STATUSES, 0)
     waiting: dict[int | None, int] = {}
     submitted: dict[int | None, int] = {}
-    for status, sender, count in mine.order_by().values_list("status", "sender").annotate(count=Count("pk")):
+    for status, sender, count in _by_status(mine).values_list("status", "sender").annotate(count=Count("pk")):
         counts[status] += count
         side = waiting if status in UNFINISHED and status != Status.SUBMITTING else submitted
         if side is waiting or status in RANK or status in HANDOVERS:
@@ -170,6 +170,11 @@ def _eta(campaign: Campaign, shares: list[SenderShare], waiting: int, limit: flo
 # --- for pages: many campaigns at once, the last minutes, and what holds it back ------------------------------
 
 
+def _by_status(messages: QuerySet[TextMessage]) -> QuerySet[TextMessage]:
+    """All of them, asked for status by status: as the index has them that begins with it."""
+    return messages.filter(status__in=TextMessage.STATUSES).order_by()
+
+
 def overview(campaigns: Sequence[Campaign]) -> list[Progress]:
     """What `of` says about each, in the same order; those that have ended share one query over an index.
 
@@ -177,7 +182,7 @@ def overview(campaigns: Sequence[Campaign]) -> list[Progress]:
     """
     ended = [c.pk for c in campaigns if c.fanned_out and c.state in (Campaign.State.FINISHED, Campaign.State.CANCELLED)]
     counts: dict[int, dict[str, int]] = {pk: {} for pk in ended}
-    rows = TextMessage.objects.filter(campaign__in=ended).order_by().values_list("campaign", "status")
+    rows = _by_status(TextMessage.objects.filter(campaign__in=ended)).values_list("campaign", "status")
     for pk, status, count in rows.annotate(count=Count("pk")):
         counts[pk][status] = count
     return [_ended(campaign, counts[campaign.pk]) if campaign.pk in counts else of(campaign) for campaign in campaigns]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from django.db.models import Q
 from django.utils import timezone
 
 from paceline.sms.messages import DeliveryReport
@@ -12,6 +11,8 @@ from paceline.sms.status import Status, advance
 
 from . import engine, lanes, signals, suppressions
 from .models import Event, Sender, TextMessage
+
+TABLE, Direction = TextMessage._meta.db_table, TextMessage.Direction
 
 
 def apply(reports: Sequence[tuple[Event, DeliveryReport]]) -> list[Event]:
@@ -24,8 +25,7 @@ def apply(reports: Sequence[tuple[Event, DeliveryReport]]) -> list[Event]:
         return []
     references = {report.reference for _, report in reports if report.reference}
     provider_ids = {report.provider_id[:64] for _, report in reports if report.provider_id}
-    meant = Q(reference__in=references) | Q(provider_id__in=provider_ids)
-    outgoing = TextMessage.objects.filter(meant, direction=TextMessage.Direction.OUTGOING)
+    outgoing = TextMessage.objects.filter(pk__in=_meant(references, provider_ids), direction=Direction.OUTGOING)
     messages = list(engine.locked(outgoing.order_by("pk")))
     aliases = dict(Sender.objects.filter(pk__in={m.sender_id for m in messages}).values_list("pk", "account__alias"))
     by_reference = {message.reference: message for message in messages}
@@ -44,6 +44,18 @@ def apply(reports: Sequence[tuple[Event, DeliveryReport]]) -> list[Event]:
     with signals.watched(changed):
         _write([pair for _, pair in sorted(changed.items())])
     return unmatched
+
+
+def _meant(references: set[str], provider_ids: set[str]) -> set[int]:
+    """The ids of what is known by one of these; one after the other, each by its index."""
+    found: set[int] = set()
+    for column, values in ("reference", references), ("provider_id", provider_ids):
+        if values:
+            is_one, params = engine.one_of(column, list(values))
+            found |= {
+                pk for (pk,) in engine.rows(f"SELECT id FROM {TABLE} WHERE {is_one} AND NOT ({column} = '')", params)
+            }
+    return found
 
 
 def take_in(message: TextMessage, report: DeliveryReport) -> None:

@@ -75,7 +75,9 @@ def clean(value: object, *, strip: bool = True) -> str:
         return str(value)
     if not isinstance(value, str):
         return ""
-    text = value.replace("\0", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    text = value.replace("\0", "")
+    if not text.isascii():  # which nearly all ids and codes are
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text.strip() if strip else text
 
 
