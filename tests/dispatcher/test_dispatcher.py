@@ -175,7 +175,7 @@ def test_a_carrier_that_is_away_costs_nobody_a_text(bench: Bench) -> None:
 
 def test_wrong_credentials_block_the_account_and_burn_nobody(bench: Bench) -> None:
     """401: the account stops, the messages stay queued; mended and unblocked, they leave."""
-    bench.carrier.change(unauthorized_after=0, trouble_requests=5)
+    bench.carrier.change(unauthorized_after=0, trouble_requests=1000)
     campaign = campaign_for(20, [10])
 
     bench.start()

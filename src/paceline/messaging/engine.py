@@ -276,8 +276,8 @@ def update_each(
 
 
 def _array(values: Sequence[Any]) -> str:
-    """Texts or numbers as PostgreSQL reads an array; its driver looks at each value for longer than it is sent."""
-    texts = [value if isinstance(value, str) else "" if value is None else repr(value) for value in values]
+    """Texts, numbers or moments as PostgreSQL reads an array. Its driver looks at each value for longer than it sends."""
+    texts = [value if isinstance(value, str) else str(value) for value in values]
     if any("\\" in text or '"' in text for text in texts):
         texts = [text.replace("\\", "\\\\").replace('"', '\\"') for text in texts]
     marked = ("NULL" if value is None else f'"{text}"' for value, text in zip(values, texts, strict=True))
