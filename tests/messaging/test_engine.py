@@ -197,6 +197,48 @@ def test_busy_is_not_broken(said, busy):
     assert engine.is_busy(OperationalError(said)) is busy
 
 
+ODD = ["a", 'b"c', "d\\e", "NULL", "x,y", "{z}", "it's", "a'; --", '\\"', "é€😀", "%s", " x"]
+
+
+def test_whatever_text_is_asked_for_is_found(lane):
+    """Quotes, commas, braces and backslashes are part of a text, also where many are asked for at once."""
+    queued(lane, len(ODD) + 1)
+    ids = list(TextMessage.objects.order_by("pk").values_list("pk", flat=True))
+    engine.update_each(TABLE, {"provider_id": "text"}, [(pk, odd) for pk, odd in zip(ids, ODD, strict=False)])
+
+    is_one, params = engine.one_of("provider_id", ODD)
+    found = engine.rows(f"SELECT id, provider_id FROM {TABLE} WHERE {is_one} ORDER BY id", params)
+
+    assert found == list(zip(ids, ODD, strict=False))
+
+
+def test_a_read_past_the_query_builder_is_the_same(lane):
+    """Models and rows that are read in words of our own have the types and values that Django would give them."""
+    queued(lane, 3)
+    last = TextMessage.objects.order_by("pk").last()
+    TextMessage.objects.filter(pk=last.pk).update(expires_at=timezone.now(), report=False, fields={"a": [1]})
+    names = ("id", "sender", "campaign", "report", "expires_at", "fields", "text")
+
+    rows = engine.read_rows(TextMessage, names, "sender_id = %s", [lane.pk])
+    assert [tuple(row) for row in rows] == list(TextMessage.objects.order_by("pk").values_list(*names))
+    assert engine.read_rows(TextMessage, names, "sender_id = %s", [lane.pk], most=2) == rows[:2]
+    assert rows[0].sender_id == lane.pk
+    with engine.write():
+        (model,) = engine.read(TextMessage, "id = %s", [last.pk], lock=True)
+        (part,) = engine.read(TextMessage, "id = %s", [last.pk], only=("id", "text"))
+    assert {f.name: getattr(model, f.attname) for f in TextMessage._meta.concrete_fields} == {
+        f.name: getattr(TextMessage.objects.get(pk=last.pk), f.attname) for f in TextMessage._meta.concrete_fields
+    }
+    assert "to" in part.get_deferred_fields() and part.text == last.text
+
+
+def test_whether_there_is_any(lane):
+    """Yes with one row, no with none."""
+    assert not engine.is_any(TextMessage, "status = 'queued'", by="campaign_id")
+    queued(lane, 1)
+    assert engine.is_any(TextMessage, "status = 'queued'", by="campaign_id")
+
+
 def test_any_text_comes_back_as_it_went(lane):
     """Emoji, right-to-left text and quotes pass through every engine, also through a raw batch."""
     said = "שלום 'Zoë' \"🎭\" \\ %s {{ x }}"

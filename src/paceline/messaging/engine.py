@@ -276,7 +276,7 @@ def update_each(
 
 
 def _array(values: Sequence[Any]) -> str:
-    """Texts, numbers or moments as PostgreSQL reads an array. Its driver looks at each value for longer than it sends."""
+    """Texts, numbers or moments as PostgreSQL reads an array; its driver needs many times as long for it."""
     texts = [value if isinstance(value, str) else str(value) for value in values]
     if any("\\" in text or '"' in text for text in texts):
         texts = [text.replace("\\", "\\\\").replace('"', '\\"') for text in texts]
