@@ -234,9 +234,9 @@ def test_a_read_past_the_query_builder_is_the_same(lane):
 
 def test_whether_there_is_any(lane):
     """Yes with one row, no with none."""
-    assert not engine.is_any(TextMessage, "status = 'queued'", by="campaign_id")
+    assert not engine.is_any(TextMessage, "status = 'queued'", by="campaign_id, sender_id, priority, id")
     queued(lane, 1)
-    assert engine.is_any(TextMessage, "status = 'queued'", by="campaign_id")
+    assert engine.is_any(TextMessage, "status = 'queued'", by="campaign_id, sender_id, priority, id")
 
 
 def test_any_text_comes_back_as_it_went(lane):

@@ -193,7 +193,7 @@ def read_rows(
 
 
 def is_any(model: type[models.Model], where: str, params: Sequence[Any] = (), *, by: str) -> bool:
-    """True when a row fulfils the condition, looked for in the order of `by`, which an index has.
+    """True when a row fulfils the condition, looked for in the order of `by`, which one index has and no other.
 
     Left alone, a server that expects many such rows reads the table from its beginning, past all that is done.
     """

@@ -683,7 +683,7 @@ def check_lease(longest_seconds: float) -> None:
 
 def is_idle() -> bool:
     """True when nothing waits for a claim; spares an idle dispatcher the write transaction."""
-    return not engine.is_any(TextMessage, "status = 'queued'", by="campaign_id")
+    return not engine.is_any(TextMessage, "status = 'queued'", by=turns.ORDER)
 
 
 def expire_reports(after_seconds: float = 72 * 3600) -> int:

@@ -21,6 +21,9 @@ from .models import Sender, TextMessage
 
 TABLE = TextMessage._meta.db_table
 
+ORDER = "campaign_id, sender_id, priority, id"
+"""How the index `claimable` has the messages of one status, and no other index has any."""
+
 
 class Lease(NamedTuple):
     """A message claimed for one slot. `attempt` is the fence: whoever writes later must still hold it.
