@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from django.utils import timezone
 
-from paceline.messaging import accounts, conversations, senders, suppressions
+from paceline.messaging import accounts, conversations, rules, senders, suppressions
 from paceline.messaging.models import Conversation, TextMessage
 from paceline.project.cli import main
 
@@ -85,6 +85,21 @@ def test_a_thread_is_shown_and_stays_unread():
     assert [entry["kind"] for entry in shown["thread"]] == ["outgoing", "incoming", "note"]
     assert (shown["thread"][1]["text"], shown["unread"], shown["obstacle"]) == ("Is there parking nearby?", 1, "")
     assert "note (marta): Asked the caretaker" in paceline("show", PARKING).stdout
+
+
+def test_what_a_rule_has_sent_is_marked():
+    """`automatic` beside its time; a person's own reply is not."""
+    rules.add("Parking", "first_word", "parking", [{"do": "reply", "text": "Behind the house"}])
+    stage.says(senders.active()[0], PARKING, "Parking please")
+    conversations.reply(of(PARKING), "See you", "marta")
+
+    shown = answer("show", PARKING)["thread"]
+
+    assert [(e["text"], e["automatic"]) for e in shown if e["kind"] == "outgoing"][1:] == [
+        ("Behind the house", True),
+        ("See you", False),
+    ]
+    assert "we (automatic): Behind the house" in paceline("show", PARKING).stdout
 
 
 def test_what_steers_a_terminal_is_not_printed():

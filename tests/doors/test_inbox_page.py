@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from paceline.dashboard import charts, desk, links
-from paceline.messaging import conversations, outbox, senders, suppressions
+from paceline.messaging import conversations, outbox, rules, senders, suppressions
 from paceline.messaging.models import (
     BacklogSample,
     Campaign,
@@ -261,6 +261,18 @@ def test_a_thread_has_both_sides_notes_and_its_campaign(browser, ada):
     assert "6 min 40 s after the text; 8 texts have" in html
     assert html.count("said-in") == 1 and html.count("said-note") == 1
     assert "queued" in html and "delivered" in html
+
+
+def test_what_a_rule_has_sent_is_marked(browser, ada):
+    """Beside its time, and nothing else is."""
+    rules.add("Parking", "first_word", "parking", [{"do": "reply", "text": "Behind the house"}])
+    stage.says(Sender.objects.get(), ADA, "Parking please")
+    conversations.reply(ada, "See you", "marta")
+
+    bubbles = re.findall(r'<li class="said said-out".*?</li>', browser.get(address(ada)).content.decode(), re.DOTALL)
+
+    assert ["automatic" in bubble for bubble in bubbles] == [False, True, False]
+    assert re.search(r"</time> · automatic", bubbles[1])
 
 
 def test_a_long_thread_comes_in_pages(browser, ada):

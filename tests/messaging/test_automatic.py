@@ -647,8 +647,30 @@ def test_what_is_long_ago_is_forgotten(lane, person):
     later(31 * 86_400)
     hear("Hello", person)
 
-    assert automatic.forget(engine.now()) == 2
-    assert AutomaticText.objects.count() == 2
+    assert automatic.forget(engine.now()) == 1
+    assert sorted(AutomaticText.objects.values_list("kind", flat=True)) == ["reply", "reply", "rule"]
+    assert automatic.forget(engine.now()) == 0
+
+
+def test_a_thread_says_what_nobody_wrote(lane, person, closed):
+    """A rule's reply, the office hours' text, a confirmation: marked, also when no limit looks back so far any more."""
+    rule(REPLY, match="exact", words="help desk")
+    for text in ("help desk", "Hello?", "STOP"):
+        hear(text, person)
+    conversation = Conversation.objects.get()
+    suppressions.remove(person.number)
+    conversations.reply(conversation, "I am here now", "ann")
+    later(31 * 86_400)
+    automatic.forget(engine.now())
+
+    marked = {e.message.text: e.automatic for e in conversations.thread(conversation).entries}
+
+    assert {text for text, by_itself in marked.items() if by_itself} == {
+        REPLY["text"],
+        "We are back on Monday",
+        "Opening Night: You are unsubscribed and will get no more messages. Help: help@example.org",
+    }
+    assert marked["I am here now"] is False and marked["Hello?"] is False
 
 
 @pytest.mark.parametrize(

@@ -419,7 +419,10 @@ def is_loop(moments: Sequence[float], now: float) -> bool:
 
 
 def forget(now: float) -> int:
-    """Removes what is longer ago than any limit looks back, some hundreds at a time; answers how many."""
-    old = AutomaticText.objects.filter(at__lt=now - KEPT_SECONDS).order_by("at")
+    """Removes what is longer ago than any limit looks back, some hundreds at a time; answers how many.
+
+    What was sent keeps its row as long as the message is there: a thread says which texts nobody wrote.
+    """
+    old = AutomaticText.objects.filter(message=None, at__lt=now - KEPT_SECONDS)
     ids = list(old.values_list("pk", flat=True)[: engine.CHUNK])
     return AutomaticText.objects.filter(pk__in=ids).delete()[0] if ids else 0

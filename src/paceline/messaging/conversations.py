@@ -27,7 +27,18 @@ from paceline.sms.errors import PacelineError
 from paceline.sms.status import Status
 
 from . import engine, outbox, signals, suppressions
-from .models import Contact, Conversation, Note, QuickReply, Reply, Sender, Spell, TeamReply, TextMessage
+from .models import (
+    AutomaticText,
+    Contact,
+    Conversation,
+    Note,
+    QuickReply,
+    Reply,
+    Sender,
+    Spell,
+    TeamReply,
+    TextMessage,
+)
 
 State = Conversation.State
 
@@ -566,12 +577,16 @@ def recent(*states: str) -> QuerySet[Conversation]:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of a thread: a message, either way, or a note; when it was, and who of us wrote it, if that is known."""
+    """One line of a thread: a message, either way, or a note; when it was, and who of us wrote it, if that is known.
+
+    `automatic`: a rule, the office hours or a confirmation has sent it, and nobody of the team.
+    """
 
     at: datetime
     message: TextMessage | None = None
     note: Note | None = None
     author: str = ""
+    automatic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -594,8 +609,9 @@ def thread(conversation: Conversation, *, before: str = "", most: int = 50) -> P
     messages = TextMessage.objects.in_bulk([pk for _, kind, pk in shown if kind == "m"])
     notes = Note.objects.in_bulk([pk for _, kind, pk in shown if kind == "n"])
     authors = dict(TeamReply.objects.filter(message__in=messages).values_list("message", "author"))
+    unaided = set(AutomaticText.objects.filter(message__in=messages).values_list("message", flat=True))
     entries = [
-        Entry(at, message=messages[pk], author=authors.get(pk, ""))
+        Entry(at, message=messages[pk], author=authors.get(pk, ""), automatic=pk in unaided)
         if kind == "m"
         else Entry(at, note=notes[pk], author=notes[pk].author)
         for at, kind, pk in shown

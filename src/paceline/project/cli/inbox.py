@@ -277,13 +277,15 @@ def _entry(entry: Any) -> dict[str, Any]:
     if entry.note:
         return {"at": entry.at, "kind": "note", "text": entry.note.text, "author": entry.author}
     kind, status = entry.message.direction, entry.message.status
-    return {"at": entry.at, "kind": kind, "text": entry.message.text, "author": entry.author, "status": status}
+    value = {"at": entry.at, "kind": kind, "text": entry.message.text, "author": entry.author, "status": status}
+    return value | {"automatic": entry.automatic}
 
 
 def _said(entry: Any) -> str:
     value = _entry(entry)
     who = {"note": "note", "incoming": "they", "outgoing": "we"}[value["kind"]]
-    how = f" ({value['author']})" if value["author"] else ""
+    said_by = "automatic" if value.get("automatic") else value["author"]
+    how = f" ({said_by})" if said_by else ""
     status = f"  [{value['status']}]" if value["kind"] == "outgoing" else ""
     return f"  {_at(value['at'])}  {who}{how}: {_plain(value['text'])}{status}"
 
