@@ -357,14 +357,23 @@ def wake(now: datetime | None = None) -> int:
         return woken + due.exclude(assignee="").update(state=State.ASSIGNED, snoozed_until=None)
 
 
-def close(conversation: Conversation, by: Any = "", *, seen: int | None = None, at: datetime | None = None) -> bool:
+def close(
+    conversation: Conversation,
+    by: Any = "",
+    *,
+    seen: int | None = None,
+    if_read: bool = False,
+    at: datetime | None = None,
+) -> bool:
     """Done: it leaves the backlog, and is nobody's. False when it was closed already.
 
     `seen` is the id of the last inbound message that was seen: what came after it keeps the conversation open, False.
+    Who cannot say so gives `if_read`: then what nobody has looked at keeps it open.
     """
     with engine.write():
         row = _lock(conversation)
-        done = not _unseen(row, seen)[0] and bool(_close([row], name_of(by), at or timezone.now()))
+        stays = (if_read and row.unread) or _unseen(row, seen)[0]
+        done = not stays and bool(_close([row], name_of(by), at or timezone.now()))
     conversation.refresh_from_db()
     return done
 
