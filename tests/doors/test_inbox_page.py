@@ -223,6 +223,22 @@ def test_the_reply_form_stands_outside_of_what_is_polled(browser, ada):
     assert f'name="seen" value="{desk._seen(conversations.thread(ada).entries)}" form="answer"' in part
 
 
+def test_the_side_column_is_polled_with_the_thread(browser, ada):
+    """Whose it is, its state, tags, notes, fields, and whether they may be texted; the boxes that people type in are not."""
+    conversations.assign(ada, "marta")
+    rules.tag(ada.contact, "vip")
+    conversations.note(ada, "Seat 12", "marta")
+
+    part = browser.get(address(ada), headers=POLL).content.decode()
+
+    facts = part[part.index('id="facts"') : part.index('id="optout-side"')]
+    for words in ("Assigned</dd>", "marta</dd>", "vip</dd>", '"fact-notes">1<', "Ada</dd>", 'hx-swap-oob="outerMorph"'):
+        assert words in facts, words
+    assert 'id="optout-ask"' in part and 'id="note-text"' not in part
+    suppressions.add(ADA)
+    assert 'id="optout-ask"' not in browser.get(address(ada), headers=POLL).content.decode()
+
+
 # --- the backlog against its line -----------------------------------------------------------------------------
 
 
@@ -532,6 +548,20 @@ def test_a_note_is_kept_and_an_empty_one_is_not(browser, ada):
     assert "The note is empty" in press(browser, ada, "note", note=" ")
 
     assert [(each.text, each.author) for each in ada.notes.all()] == [("Seat 12", "operator")]
+
+
+def test_the_same_note_form_twice_keeps_one_note(browser, ada):
+    """A double click without JavaScript. Another form is another note, also in the same words."""
+    html = browser.get(address(ada)).content.decode()
+    tokens = re.findall(r'name="once" value="(\w{32})"', html[html.index('id="note"') :])
+    for _ in range(3):
+        assert "Noted" in press(browser, ada, "note", note="Seat 12", once=tokens[0])
+    assert (len(tokens), ada.notes.count()) == (1, 1)
+
+    press(browser, ada, "note", note="Seat 12", once="f" * 32)
+    press(browser, of(PARKING), "note", note="Seat 12", once="f" * 32)
+    press(browser, ada, "note", note="Seat 12", once="no token")
+    assert (ada.notes.count(), Note.objects.count()) == (3, 4)
 
 
 def test_read_is_what_the_page_has_shown(browser, ada):

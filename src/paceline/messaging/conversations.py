@@ -435,11 +435,19 @@ def mark_read(conversation: Conversation, *, seen: int | None = None) -> int:
     return unread
 
 
-def note(conversation: Conversation, text: str, author: Any = "") -> Note:
-    """Keeps a note for the team; it is never sent. Raises `ValueError` for an empty one."""
+def note(conversation: Conversation, text: str, author: Any = "", *, once: str = "") -> Note:
+    """Keeps a note for the team; it is never sent. Raises `ValueError` for an empty one.
+
+    `once` is a fresh token of up to 32 characters: the same one again, as by a double click, answers the note that
+    there is.
+    """
     if not text.strip():
         raise ValueError("The note is empty")
-    return Note.objects.create(conversation=conversation, text=text, author=name_of(author))
+    with engine.write():
+        row = _lock(conversation)
+        if once and (kept := Note.objects.filter(conversation=row, once=once).first()):
+            return kept
+        return Note.objects.create(conversation=row, text=text, author=name_of(author), once=once or None)
 
 
 def _change(conversation: Conversation, only: Q, **values: Any) -> bool:
