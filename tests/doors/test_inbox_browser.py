@@ -156,7 +156,7 @@ def test_an_opt_out_while_somebody_types_takes_the_button_and_leaves_the_words(p
 
 
 def test_the_side_column_follows_while_somebody_types_a_note(parking, page):
-    """Another takes it over, tags the person, notes something, opts them out: seen without a reload; what is typed stays."""
+    """Another takes it over, tags, notes, opts them out: seen without a reload; what is typed stays."""
     page.goto(address(parking))
     page.evaluate("document.body.dataset.same = 'yes'")
     page.locator("#optout-ask").click()

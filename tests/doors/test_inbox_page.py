@@ -224,7 +224,7 @@ def test_the_reply_form_stands_outside_of_what_is_polled(browser, ada):
 
 
 def test_the_side_column_is_polled_with_the_thread(browser, ada):
-    """Whose it is, its state, tags, notes, fields, and whether they may be texted; the boxes that people type in are not."""
+    """Whose it is, its state, tags, notes, fields, an opt-out; the boxes that people type in are not."""
     conversations.assign(ada, "marta")
     rules.tag(ada.contact, "vip")
     conversations.note(ada, "Seat 12", "marta")

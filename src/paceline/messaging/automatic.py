@@ -82,7 +82,7 @@ def _setting(key: str, default: Any = "") -> Any:
     return getattr(settings, "PACELINE", {}).get(key) or default
 
 
-def _confirmation(keyword: Keyword) -> str:
+def confirmation(keyword: Keyword) -> str:
     """The text that answers STOP, START or HELP; empty when nobody has said who we are."""
     if own := _setting(f"{keyword.value.upper()}_TEXT"):
         return str(own)
@@ -199,7 +199,7 @@ def _is_order(reading: Reading) -> bool:
 
 
 def _confirmed(keyword: Keyword, number: str, sender: Sender | None) -> list[Said]:
-    text = _confirmation(keyword)
+    text = confirmation(keyword)
     if not text or sender is None or _is_answered_elsewhere(keyword, sender):
         return []
     return [Said(Kind(keyword.value), number, text)]
