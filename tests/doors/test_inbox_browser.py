@@ -240,6 +240,25 @@ def test_nothing_is_cut_off_at_360_pixels(answered, window, scheme, tmp_path):
         page.screenshot(path=tmp_path / f"{scheme}{url.replace('/', '-')}.png", full_page=True)
 
 
+def test_in_the_dark_on_a_phone_the_line_and_what_is_over_it_stand_out(campaign_that_listens, window, tmp_path):
+    """Red where it is over, a line that is not red on red, numbers before the curve, and nothing cut off."""
+    red, ink, card = "rgb(240, 119, 108)", "rgb(233, 236, 236)", "rgb(26, 32, 36)"
+    Campaign.objects.filter(pk=campaign_that_listens.pk).update(reply_line=5)
+    page = window(360, 740, color_scheme="dark")
+    enter(page)
+
+    page.goto(f"/campaigns/{campaign_that_listens.pk}/")
+    assert width(page) == 360
+    expect(page.locator("#listening strong.over")).to_have_css("color", red)
+    expect(page.locator("#listening .chart-curve text").first).to_have_css("stroke", card)
+    page.locator("#listening").screenshot(path=tmp_path / "listening.png")
+    page.goto("/inbox/")
+
+    expect(page.locator("#backlog dd.over")).to_have_css("color", red)
+    expect(page.locator(".backlog-bar .chart-limit")).to_have_css("stroke", ink)
+    expect(page.locator(".backlog-bar .fill-undelivered")).to_have_css("fill", red)
+
+
 def test_the_pictures_of_the_inbox(parking, window, root, tmp_path):
     """Taken every time; they replace those in docs/images only where PACELINE_SCREENSHOTS asks for it."""
     folder = root / "docs/images" if "PACELINE_SCREENSHOTS" in os.environ else tmp_path

@@ -691,5 +691,12 @@ def test_no_point_of_a_curve_lies_outside_of_its_panel(backlogs):
     assert len(heights) > 4 and all(0 <= y <= 100 for y in heights)
 
 
+def test_a_curve_strikes_out_no_number():
+    """What is drawn later is in front."""
+    for panel in charts.curve(_samples([0, 20, 60, 40])).split('<svg x="0"')[1:]:
+        assert panel.count("<text") >= 2
+        assert panel.index("<text") > panel.rindex("<path")
+
+
 def test_one_moment_is_no_curve():
     assert charts.curve(_samples([3])) == charts.curve([]) == ""
