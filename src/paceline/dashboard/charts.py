@@ -225,7 +225,8 @@ def _panel(
     return format_html(
         '<svg x="0" y="{}%" width="100%" height="{}%">{}'
         '<svg width="100%" height="100%" viewBox="0 0 {} 100" preserveAspectRatio="none">'
-        '<path class="chart-area curve-{}" d="M0 100L{}L{} 100Z"/><path class="chart-edge curve-{}" d="M{}"/>{}</svg>{}{}'
+        '<path class="chart-area curve-{}" d="M0 100L{}L{} 100Z"/><path class="chart-edge curve-{}" d="M{}"/>{}</svg>'
+        "{}{}"
         '<line class="chart-floor" x1="0" x2="100%" y1="100%" y2="100%"/></svg>',
         *(y, height, _grid(highest, top), f"{width:g}", name, edge, f"{width:g}", name, edge),
         format_html('<path class="chart-limit chart-line" d="M{}"/>', _steps(seconds, lines, top)) if lines else "",
