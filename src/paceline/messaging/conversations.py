@@ -110,14 +110,15 @@ def answered(asked: Sequence[tuple[int | None, str, datetime]]) -> list[Answered
     if not ids:
         return [None] * len(asked)
     since = min(at for _, _, at in asked) - ANSWERS_WITHIN
-    sent = (
-        TextMessage.objects.filter(engine.among(TextMessage, "contact", ids))
-        .filter(direction=TextMessage.Direction.OUTGOING, submitted_at__gte=since.timestamp())
-        .exclude(status__in=_NEVER_LEFT)
-        .order_by("submitted_at", "pk")
+    theirs, params = engine.one_of("contact_id", ids)
+    left = ", ".join(["%s"] * len(_NEVER_LEFT))
+    sent = engine.rows(
+        f"SELECT contact_id, frm, id, campaign_id, submitted_at FROM {TextMessage._meta.db_table} WHERE {theirs} "
+        f"AND direction = %s AND submitted_at >= %s AND status NOT IN ({left}) ORDER BY submitted_at, id",
+        [*params, TextMessage.Direction.OUTGOING.value, since.timestamp(), *(status.value for status in _NEVER_LEFT)],
     )
     to: dict[int, list[tuple[Answered, str]]] = defaultdict(list)
-    for contact_id, frm, *message in sent.values_list("contact", "frm", "pk", "campaign", "submitted_at"):
+    for contact_id, frm, *message in sent:
         to[contact_id].append((Answered(*message), frm))
     return [_latest(to.get(contact_id or 0, ()), ours, at) for contact_id, ours, at in asked]
 

@@ -258,7 +258,7 @@ _CHECKS: dict[str, Any] = {
 
 def in_force() -> list[KeywordRule]:
     """The active rules, in the order in which they are looked at."""
-    return list(KeywordRule.objects.filter(active=True).select_related("list").order_by("position", "pk"))
+    return list(KeywordRule.objects.filter(active=True).order_by("position", "pk"))
 
 
 def matching(candidates: Iterable[KeywordRule], text: str, contact: Contact | None) -> list[KeywordRule]:
