@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
-from django.db.models import BooleanField, ExpressionWrapper, Max, Q, QuerySet
+from django.db.models import Max, Min, Q, QuerySet
 
 from paceline.sms.messages import DeliveryReport, InboundText, WebhookRequest
 from paceline.sms.status import Status
@@ -145,17 +145,15 @@ def _webhooks(number: str, progress: Progress) -> tuple[int, int]:
     """Those that have the number, with a plus or without, in the body or in the address: (emptied, left for now)."""
     digits = number[1:]
     names = Q(engine.holds(Event, "body", digits.encode())) | Q(query__contains=digits)
-    last = Event.objects.aggregate(last=Max("pk"))["last"] or 0
-    after = emptied = left = 0
-    while after < last:
-        looked_at = Event.objects.filter(pk__gt=after, pk__lte=last).order_by("pk")
-        rows = looked_at.annotate(names=ExpressionWrapper(names, BooleanField())).values_list("pk", "names")[:LOOKED_AT]
-        theirs = [pk for pk, is_named in rows if is_named]
-        after = max((pk for pk, _ in rows), default=last)
+    ends = Event.objects.aggregate(first=Min("pk"), last=Max("pk"))
+    emptied, left, last = 0, 0, ends["last"] or 0
+    for start in range(ends["first"] or 1, last + 1, LOOKED_AT):
+        end = start + LOOKED_AT - 1
+        theirs = list(Event.objects.filter(names, pk__range=(start, end)).values_list("pk", flat=True))
         for part in engine.chunks(theirs, CHUNK):
             done = _without(part, number)
             emptied, left = emptied + done, left + len(part) - done
-        progress(after, last)
+        progress(min(end, last), last)
     return emptied, left
 
 
