@@ -24,7 +24,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from paceline.messaging import accounts, campaigns, contacts, lanes, senders, sheets, suppressions
+from paceline.messaging import accounts, campaigns, contacts, lanes, rules, senders, sheets, suppressions
 from paceline.messaging.models import Account, Campaign, Contact, ContactList, Sender, Suppression, TextMessage
 from paceline.project.cli import COMMANDS, HIDDEN, main
 from paceline.sandbox.behaviour import Behaviour
@@ -477,6 +477,15 @@ def test_the_doctor_opens_what_was_blocked() -> None:
          "provider default", "set api_key and api_secret", "docs/settings.md"),
         ("no secret for its webhooks", {"PROVIDERS": {"default": "twilio://AC1:@?api_key=SK1&api_secret=s"}},
          "webhooks of default", "no reports, no replies, no STOP", "set Twilio's option auth_token"),
+        ("office hours that are none", {"OFFICE_HOURS": "always", "OFFICE_CLOSED_TEXT": "Later"},
+         "PACELINE_OFFICE_HOURS",
+         "'always' are no office hours", "set PACELINE_OFFICE_HOURS to: Mon-Fri 9-17 America/New_York"),
+        ("office hours without a text", {"OFFICE_HOURS": "Mon-Fri 9-17"}, "PACELINE_OFFICE_CLOSED_TEXT",
+         "OFFICE_HOURS answers nobody", "set PACELINE_OFFICE_CLOSED_TEXT to: We are back at 9."),
+        ("a webhook secret that is short", {"WEBHOOK_SECRET": "whsec_YQ=="}, "PACELINE_WEBHOOK_SECRET",
+         "random bytes", "openssl rand -base64 32"),
+        ("a public address without its scheme", {"WEBHOOK_URL": "sms.example.org/webhooks"}, "PACELINE_PUBLIC_URL",
+         "no address that a provider could call", "set PACELINE_PUBLIC_URL to: https://sms.example.org"),
         ("no country", {"REGION": "XX"}, "region", "'XX' is no country", "PACELINE_REGION"),
         ("a sender of an account that is gone",
          {"PROVIDERS": {"new": {"BACKEND": "paceline.sms.providers.local.Dummy"}}},
@@ -498,6 +507,58 @@ def test_the_doctor_finds_a_wrong_setting(
     assert code == 1
     assert words in found[about][1]
     assert fix in found[about][2]
+
+
+@pytest.mark.django_db
+def test_the_doctor_looks_at_rules_as_things_stand_now(settings: Any) -> None:
+    """A phone that has become a sender of ours, a webhook whose secret is gone: said with the rule and what to do."""
+    senders.add(accounts.get(), SENDER)
+    settings.PACELINE = settings.PACELINE | {"WEBHOOK_SECRET": "whsec_" + "c2VjcmV0" * 5}
+    rules.add("To my phone", "any", "", [{"do": "forward", "to": "+12025550177"}])
+    rules.add("Tell", "exact", "tell", [{"do": "webhook", "url": "https://www.example.org/told"}])
+    code, found = findings()
+    assert (code, found["keyword rules"][1]) == (0, "2 in force")
+
+    senders.add(accounts.get(), "+12025550177")
+    settings.PACELINE = settings.PACELINE | {"WEBHOOK_SECRET": ""}
+    code, found = findings()
+
+    assert code == 1
+    assert "+12025550177 is one of our own senders" in found["rule To my phone"][1]
+    assert found["rule To my phone"][2] == "write it anew, or: paceline keywords disable 'To my phone'"
+    assert "PACELINE_WEBHOOK_SECRET" in found["rule Tell"][1]
+
+
+@pytest.mark.django_db
+def test_the_doctor_asks_the_mail_server_where_a_rule_needs_it(settings: Any) -> None:
+    """One that does not answer, and a sender whom no mail server believes."""
+    senders.add(accounts.get(), SENDER)
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
+    settings.DEFAULT_FROM_EMAIL = "paceline@localhost"
+    assert findings()[0] == 0
+
+    rules.add("To the office", "any", "", [{"do": "forward", "to": "office@example.org"}])
+    code, found = findings()
+
+    assert code == 1
+    assert "smtp+tls://user:password@smtp.example.org:587" in found["PACELINE_EMAIL_URL"][2]
+    assert "paceline@localhost is nobody" in found["PACELINE_EMAIL_FROM"][1]
+
+
+@pytest.mark.django_db
+def test_the_doctor_looks_at_the_line_and_the_team_of_a_campaign() -> None:
+    """What an admin or a program has written past the command; of a campaign that has ended nobody asks."""
+    senders.add(accounts.get(), SENDER)
+    wrong = {"text": "Hi", "replies_per_hour": 12, "office_hours": "9 to 5"}
+    campaign = Campaign.objects.create(name="Breakfast", state="running", **wrong)
+    Campaign.objects.create(name="Supper", state="finished", **wrong)
+
+    code, found = findings()
+
+    assert code == 1 and "reply pace of Supper" not in found
+    assert "'9 to 5' are no office hours" in found["reply pace of Breakfast"][1]
+    assert found["reply pace of Breakfast"][2].startswith(f"paceline campaign pace {campaign.pk} --line 60")
 
 
 # --- processes of their own -------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from paceline.messaging import conversations
+from paceline.messaging import conversations, rules
 from paceline.messaging.models import BacklogSample, Campaign, Conversation, Sender, TextMessage
 
 from . import stage
@@ -155,6 +155,33 @@ def test_an_opt_out_while_somebody_types_takes_the_button_and_leaves_the_words(p
     expect(page.locator("#text")).to_have_value("Half a sentence")
 
 
+def test_the_side_column_follows_while_somebody_types_a_note(parking, page):
+    """Another takes it over, tags, notes, opts them out: seen without a reload; what is typed stays."""
+    page.goto(address(parking))
+    page.evaluate("document.body.dataset.same = 'yes'")
+    page.locator("#optout-ask").click()
+    page.locator("#note-text").fill("Asked the careta")
+    polled(page)
+    expect(page.locator("#optout-yes")).to_be_visible()
+
+    conversations.assign(parking, "marta", taking_from="operator")
+    rules.tag(parking.contact, "vip")
+    conversations.note(parking, "Twelve places are free", "marta")
+
+    expect(page.locator("#fact-assignee")).to_have_text("marta", timeout=LIVE_MS)
+    expect(page.locator("#fact-tags")).to_have_text("vip")
+    expect(page.locator("#fact-notes")).to_have_text("1")
+    expect(page.locator("#bubbles")).to_contain_text("Twelve places are free")
+    page.keyboard.type("ker")
+    conversations.suppressions.add(PARKING)
+    expect(page.locator("#optout-ask")).to_have_count(0, timeout=LIVE_MS)
+    assert page.evaluate("[document.activeElement.id, document.activeElement.value]") == [
+        "note-text",
+        "Asked the caretaker",
+    ]
+    assert page.evaluate("document.body.dataset.same") == "yes"
+
+
 def test_tomorrow_is_the_viewers_tomorrow(parking, window):
     """9:00 in Tokyo is midnight UTC."""
     page = window(timezone_id="Asia/Tokyo")
@@ -186,6 +213,18 @@ def test_without_javascript_a_team_gets_through(parking, window):
     assert parking.state == "closed"
 
 
+def test_a_double_click_without_javascript_notes_once(parking, window):
+    page = window(java_script_enabled=False)
+    enter(page)
+    page.goto(address(parking))
+    page.locator("#note-text").fill("Asked the caretaker")
+
+    page.locator("#keep-note").dblclick()
+
+    expect(page.locator(".notice[role=status]").first).to_contain_text("Noted")
+    assert [note.text for note in parking.notes.all()] == ["Asked the caretaker"]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_is_cut_off_at_360_pixels(answered, window, scheme, tmp_path):
     long = "Averylongwordwithoutanyspaces" * 9
@@ -199,6 +238,25 @@ def test_nothing_is_cut_off_at_360_pixels(answered, window, scheme, tmp_path):
         page.goto(url)
         assert width(page) == 360, url
         page.screenshot(path=tmp_path / f"{scheme}{url.replace('/', '-')}.png", full_page=True)
+
+
+def test_in_the_dark_on_a_phone_the_line_and_what_is_over_it_stand_out(campaign_that_listens, window, tmp_path):
+    """Red where it is over, a line that is not red on red, numbers before the curve, and nothing cut off."""
+    red, ink, card = "rgb(240, 119, 108)", "rgb(233, 236, 236)", "rgb(26, 32, 36)"
+    Campaign.objects.filter(pk=campaign_that_listens.pk).update(reply_line=5)
+    page = window(360, 740, color_scheme="dark")
+    enter(page)
+
+    page.goto(f"/campaigns/{campaign_that_listens.pk}/")
+    assert width(page) == 360
+    expect(page.locator("#listening strong.over")).to_have_css("color", red)
+    expect(page.locator("#listening .chart-curve text").first).to_have_css("stroke", card)
+    page.locator("#listening").screenshot(path=tmp_path / "listening.png")
+    page.goto("/inbox/")
+
+    expect(page.locator("#backlog dd.over")).to_have_css("color", red)
+    expect(page.locator(".backlog-bar .chart-limit")).to_have_css("stroke", ink)
+    expect(page.locator(".backlog-bar .fill-undelivered")).to_have_css("fill", red)
 
 
 def test_the_pictures_of_the_inbox(parking, window, root, tmp_path):

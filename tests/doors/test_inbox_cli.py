@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from django.utils import timezone
 
-from paceline.messaging import accounts, conversations, senders, suppressions
+from paceline.messaging import accounts, conversations, rules, senders, suppressions
 from paceline.messaging.models import Conversation, TextMessage
 from paceline.project.cli import main
 
@@ -87,6 +87,21 @@ def test_a_thread_is_shown_and_stays_unread():
     assert "note (marta): Asked the caretaker" in paceline("show", PARKING).stdout
 
 
+def test_what_a_rule_has_sent_is_marked():
+    """`automatic` beside its time; a person's own reply is not."""
+    rules.add("Parking", "first_word", "parking", [{"do": "reply", "text": "Behind the house"}])
+    stage.says(senders.active()[0], PARKING, "Parking please")
+    conversations.reply(of(PARKING), "See you", "marta")
+
+    shown = answer("show", PARKING)["thread"]
+
+    assert [(e["text"], e["automatic"]) for e in shown if e["kind"] == "outgoing"][1:] == [
+        ("Behind the house", True),
+        ("See you", False),
+    ]
+    assert "we (automatic): Behind the house" in paceline("show", PARKING).stdout
+
+
 def test_what_steers_a_terminal_is_not_printed():
     stage.says(senders.active()[0], PARKING, "one\ntwo\x1b[2Jthree\u202e")
 
@@ -123,10 +138,65 @@ def test_two_do_not_both_have_one():
 
 def test_closing_counts_what_was_open():
     ids = [str(of(PARKING).pk), ESRA]
-    assert answer("close", *ids, "--by", "marta") == {"closed": 2, "left": 0}
+    for each in (PARKING, ESRA):
+        conversations.mark_read(of(each))
+    assert answer("close", *ids, "--by", "marta") == {"closed": 2, "left": 0, "unread": []}
 
-    assert answer("close", *ids) == {"closed": 0, "left": 2}
+    assert answer("close", *ids) == {"closed": 0, "left": 2, "unread": []}
     assert of(ESRA).spells.get().closed_by == "marta"
+
+
+def test_what_nobody_has_read_is_not_closed_over():
+    """Exit 1; the others are closed. It says what, why and the next command."""
+    conversations.mark_read(of(ESRA))
+
+    done = paceline("close", PARKING, ESRA, "--json")
+
+    pk = of(PARKING).pk
+    assert (done.exit_code, of(PARKING).state, of(ESRA).state) == (1, "assigned", "closed")
+    assert json.loads(done.stdout) == {"closed": 1, "left": 0, "unread": [pk]}
+    assert f"Conversation {pk} stays open: 1 unread" in done.stderr
+    assert f"paceline inbox show {pk}; or close it all the same: paceline inbox close {pk} --anyway" in done.stderr
+
+
+def test_a_text_that_came_after_the_last_look_is_not_closed_over():
+    """Also when somebody else has read it meanwhile. The last line of `show` is the command for what it showed."""
+    shown = answer("show", PARKING)
+    command = ["close", str(of(PARKING).pk), "--seen", str(shown["seen"])]
+    assert f"paceline inbox {' '.join(command)}" in paceline("show", PARKING).stdout
+    stage.says(senders.active()[0], PARKING, "And is it free?")
+    conversations.mark_read(of(PARKING))
+
+    done = paceline(*command)
+
+    assert (done.exit_code, of(PARKING).state) == (1, "assigned")
+    assert "they have written since you looked" in done.stderr
+    command[-1] = str(answer("show", PARKING)["seen"])
+    assert answer(*command)["closed"] == 1
+
+
+def test_somebody_may_close_all_the_same():
+    assert answer("close", PARKING, ESRA, "--anyway")["closed"] == 2
+    assert (of(PARKING).state, of(PARKING).unread) == ("closed", 0)
+
+
+def test_one_is_released_and_is_open_to_all():
+    assert answer("release", ESRA)["assignee"] == ""
+
+    done = paceline("release", ESRA)
+
+    assert (done.exit_code, of(ESRA).state) == (1, "open")
+    assert f"is nobody's, so there is nothing to release; see: paceline inbox show {of(ESRA).pk}" in done.stderr
+
+
+def test_a_closed_one_is_opened_again():
+    conversations.close(of(ESRA))
+    assert answer("reopen", ESRA, "--by", "marta")["state"] == "open"
+    assert of(ESRA).spells.count() == 2
+
+    done = paceline("reopen", ESRA)
+
+    assert done.exit_code == 1 and "is open already; see: paceline inbox show" in done.stderr
 
 
 def test_one_is_put_off():
@@ -149,6 +219,8 @@ def test_a_note_is_kept():
         (["show", "999999"], 2, "There is no conversation 999999; paceline inbox list"),
         (["show", "+12065550199"], 2, "Nothing has come from +12065550199"),
         (["show", "call me"], 2, "is no number to text"),
+        (["close", PARKING, ESRA, "--seen", "1"], 2, "--seen is for one conversation"),
+        (["close", PARKING, "--seen", "1", "--anyway"], 2, "without --anyway"),
         (["reply", PARKING, "/nothing"], 2, "There is no quick reply /nothing (there is: /doors"),
         (["reply", PARKING, " "], 1, "The text is empty"),
         (["assign", PARKING, " "], 2, "it is empty"),
@@ -196,5 +268,6 @@ def test_a_closed_one_is_neither_assigned_nor_put_off():
     conversations.close(of(PARKING))
     suppressions.remove(GRACE)
 
-    assert "is closed" in paceline("assign", PARKING, "bob").stderr
+    assert "is closed; open it first: paceline inbox reopen" in paceline("assign", PARKING, "bob").stderr
+    assert "is closed, so there is nothing to release" in paceline("release", PARKING).stderr
     assert "is closed" in paceline("snooze", PARKING, "--for", "2h").stderr

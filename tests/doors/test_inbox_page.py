@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from paceline.dashboard import charts, desk, links
-from paceline.messaging import conversations, outbox, senders, suppressions
+from paceline.messaging import conversations, outbox, rules, senders, suppressions
 from paceline.messaging.models import (
     BacklogSample,
     Campaign,
@@ -223,6 +223,22 @@ def test_the_reply_form_stands_outside_of_what_is_polled(browser, ada):
     assert f'name="seen" value="{desk._seen(conversations.thread(ada).entries)}" form="answer"' in part
 
 
+def test_the_side_column_is_polled_with_the_thread(browser, ada):
+    """Whose it is, its state, tags, notes, fields, an opt-out; the boxes that people type in are not."""
+    conversations.assign(ada, "marta")
+    rules.tag(ada.contact, "vip")
+    conversations.note(ada, "Seat 12", "marta")
+
+    part = browser.get(address(ada), headers=POLL).content.decode()
+
+    facts = part[part.index('id="facts"') : part.index('id="optout-side"')]
+    for words in ("Assigned</dd>", "marta</dd>", "vip</dd>", '"fact-notes">1<', "Ada</dd>", 'hx-swap-oob="outerMorph"'):
+        assert words in facts, words
+    assert 'id="optout-ask"' in part and 'id="note-text"' not in part
+    suppressions.add(ADA)
+    assert 'id="optout-ask"' not in browser.get(address(ada), headers=POLL).content.decode()
+
+
 # --- the backlog against its line -----------------------------------------------------------------------------
 
 
@@ -261,6 +277,18 @@ def test_a_thread_has_both_sides_notes_and_its_campaign(browser, ada):
     assert "6 min 40 s after the text; 8 texts have" in html
     assert html.count("said-in") == 1 and html.count("said-note") == 1
     assert "queued" in html and "delivered" in html
+
+
+def test_what_a_rule_has_sent_is_marked(browser, ada):
+    """Beside its time, and nothing else is."""
+    rules.add("Parking", "first_word", "parking", [{"do": "reply", "text": "Behind the house"}])
+    stage.says(Sender.objects.get(), ADA, "Parking please")
+    conversations.reply(ada, "See you", "marta")
+
+    bubbles = re.findall(r'<li class="said said-out".*?</li>', browser.get(address(ada)).content.decode(), re.DOTALL)
+
+    assert ["automatic" in bubble for bubble in bubbles] == [False, True, False]
+    assert re.search(r"</time> · automatic", bubbles[1])
 
 
 def test_a_long_thread_comes_in_pages(browser, ada):
@@ -522,6 +550,20 @@ def test_a_note_is_kept_and_an_empty_one_is_not(browser, ada):
     assert [(each.text, each.author) for each in ada.notes.all()] == [("Seat 12", "operator")]
 
 
+def test_the_same_note_form_twice_keeps_one_note(browser, ada):
+    """A double click without JavaScript. Another form is another note, also in the same words."""
+    html = browser.get(address(ada)).content.decode()
+    tokens = re.findall(r'name="once" value="(\w{32})"', html[html.index('id="note"') :])
+    for _ in range(3):
+        assert "Noted" in press(browser, ada, "note", note="Seat 12", once=tokens[0])
+    assert (len(tokens), ada.notes.count()) == (1, 1)
+
+    press(browser, ada, "note", note="Seat 12", once="f" * 32)
+    press(browser, of(PARKING), "note", note="Seat 12", once="f" * 32)
+    press(browser, ada, "note", note="Seat 12", once="no token")
+    assert (ada.notes.count(), Note.objects.count()) == (3, 4)
+
+
 def test_read_is_what_the_page_has_shown(browser, ada):
     seen = ada.replies.get().message_id
     stage.says(Sender.objects.get(), ADA, "And my sister?")
@@ -647,6 +689,13 @@ def test_no_point_of_a_curve_lies_outside_of_its_panel(backlogs):
 
     heights = [float(y) for y in re.findall(r"[ML]\d[\d.e+]* (-?[\d.]+)", drawn)]
     assert len(heights) > 4 and all(0 <= y <= 100 for y in heights)
+
+
+def test_a_curve_strikes_out_no_number():
+    """What is drawn later is in front."""
+    for panel in charts.curve(_samples([0, 20, 60, 40])).split('<svg x="0"')[1:]:
+        assert panel.count("<text") >= 2
+        assert panel.index("<text") > panel.rindex("<path")
 
 
 def test_one_moment_is_no_curve():

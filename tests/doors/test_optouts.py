@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from django.conf import settings
 
 from paceline.messaging import contacts, suppressions
-from paceline.messaging.models import LedgerEntry, Suppression, TextMessage
+from paceline.messaging.models import Event, LedgerEntry, Suppression, TextMessage
 from paceline.project.cli import common, main
 from paceline.sms.keywords import Keyword
 
@@ -116,6 +116,19 @@ def test_an_erased_person_is_seen_as_such() -> None:
     assert "(erased)" in paceline("optout", "list").stdout
     assert json.loads(paceline("optout", "show", ADA, "--json").stdout)["suppressed"] is True
     assert not LedgerEntry.objects.exclude(number="", evidence="").exists()
+
+
+def test_an_erasure_that_is_not_whole_says_so() -> None:
+    """A webhook that cannot be parted yet: exit 1, what stays, why, until when, and the command. Then it is whole."""
+    event = Event.objects.create(account="gone", dedupe_key="x", body=ADA.encode(), next_try_at=10**12)
+
+    done = paceline("optout", "erase", ADA, "--yes", "--json")
+
+    assert (done.exit_code, json.loads(done.stdout)["pending"]) == (1, 1)
+    assert f"1 webhooks that name {ADA} are still there" in done.stderr and "within 72 hours" in done.stderr
+    assert f"paceline optout erase {ADA} --yes" in done.stderr
+    Event.objects.filter(pk=event.pk).update(next_try_at=None)
+    assert paceline("optout", "erase", ADA, "--yes").exit_code == 0
 
 
 def test_a_wrong_key_is_said_by_every_command(settings) -> None:

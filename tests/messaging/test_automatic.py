@@ -8,7 +8,9 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
 from django.db.models import F
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from paceline.messaging import automatic, conversations, engine, events, outbox, rules, signals, suppressions
@@ -640,6 +642,75 @@ def test_one_that_fails_costs_nobody_else(lane, person, monkeypatch, caplog):
     assert "555" not in caplog.text and "Hello" not in caplog.text
 
 
+def hear_all(*said):
+    """One webhook with several texts, given as (text, by): all of them in one transaction."""
+    items = [
+        {
+            "number": getattr(by, "number", by),
+            "sender": "+12025550100",
+            "text": text,
+            "provider_id": f"{time.monotonic_ns()}-{i}",
+        }
+        for i, (text, by) in enumerate(said)
+    ]
+    webhook = WebhookRequest("POST", "", {}, "", json.dumps(items).encode())
+    events.store("default", webhook, Plain().events(webhook))
+    events.apply_due(NOON * 2)
+
+
+def test_one_that_fails_costs_nobody_of_its_transaction(lane, monkeypatch, caplog):
+    """What was done for all of them at once is done one by one then, each once."""
+    some = people(3)
+    rule(REPLY, {"do": "tag", "tag": "x"})
+    tag = rules.tag
+
+    def broken(contact, name):
+        if contact == some[1]:
+            raise RuntimeError(f"{contact.number} Hello")
+        tag(contact, name)
+
+    monkeypatch.setattr(rules, "tag", broken)
+    hear_all(*(("Hello", who) for who in some))
+
+    assert TextMessage.objects.filter(direction="incoming").count() == 3
+    assert [len(said(who)) for who in some] == [1, 0, 1]
+    assert ContactTag.objects.count() == 2
+    assert caplog.text.count("could not be answered (RuntimeError)") == 1
+
+
+def test_limits_hold_within_one_transaction(lane, person, settings):
+    """Texts that come together are counted as if they had come one after the other."""
+    rule(REPLY)
+    hear_all(*((f"Hello {i}", person) for i in range(5)))
+    assert (len(said(person)), held()) == (3, ["a loop"] * 2)
+
+    settings.PACELINE = settings.PACELINE | {"AUTOMATIC_PER_MINUTE": 5}
+    AutomaticText.objects.filter(held__gt="").delete()
+    hear_all(*((f"Hello there {i}", number(i)) for i in range(4)))
+
+    assert (len(said()), held()) == (5, ["too many in this minute"] * 2)
+
+
+@pytest.mark.parametrize(("text", "most"), [("Hello", 20), ("STOP", 18)])
+def test_answering_costs_few_statements(lane, text, most):
+    """From the stored webhook to its answer; ten texts together cost as many, and the look for a contact each."""
+    rule(REPLY)
+
+    for count in (1, 10):
+        with CaptureQueriesContext(connection) as asked:
+            hear_all(*((text, who) for who in people(count)))
+        stored = next(
+            i for i, query in enumerate(asked) if query["sql"].startswith("SELECT") and "next_try" in query["sql"]
+        )
+        spent = [q["sql"] for q in asked.captured_queries[stored:] if not q["sql"].startswith(BOUNDS)]
+
+        assert len(spent) <= most + count + engine.has_a_server(), "\n".join(spent)  # a server has a clock of its own
+        assert len(said()) in (1, 11)
+
+
+BOUNDS = ("SAVEPOINT", "RELEASE", "PRAGMA", "BEGIN", "COMMIT")
+
+
 def test_what_is_long_ago_is_forgotten(lane, person):
     """After a month, some hundreds at a time."""
     rule(REPLY)
@@ -647,8 +718,30 @@ def test_what_is_long_ago_is_forgotten(lane, person):
     later(31 * 86_400)
     hear("Hello", person)
 
-    assert automatic.forget(engine.now()) == 2
-    assert AutomaticText.objects.count() == 2
+    assert automatic.forget(engine.now()) == 1
+    assert sorted(AutomaticText.objects.values_list("kind", flat=True)) == ["reply", "reply", "rule"]
+    assert automatic.forget(engine.now()) == 0
+
+
+def test_a_thread_says_what_nobody_wrote(lane, person, closed):
+    """A rule's reply, the office hours' text, a confirmation: marked, also when no limit looks back so far any more."""
+    rule(REPLY, match="exact", words="help desk")
+    for text in ("help desk", "Hello?", "STOP"):
+        hear(text, person)
+    conversation = Conversation.objects.get()
+    suppressions.remove(person.number)
+    conversations.reply(conversation, "I am here now", "ann")
+    later(31 * 86_400)
+    automatic.forget(engine.now())
+
+    marked = {e.message.text: e.automatic for e in conversations.thread(conversation).entries}
+
+    assert {text for text, by_itself in marked.items() if by_itself} == {
+        REPLY["text"],
+        "We are back on Monday",
+        "Opening Night: You are unsubscribed and will get no more messages. Help: help@example.org",
+    }
+    assert marked["I am here now"] is False and marked["Hello?"] is False
 
 
 @pytest.mark.parametrize(

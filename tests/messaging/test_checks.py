@@ -111,6 +111,50 @@ def test_without_a_dispatcher(settings):
     assert "manage.py dispatch" in found(checks.check_settings)["paceline.I001"]
 
 
+WHAT_IS_ANSWERED = {
+    "hours that are none": ({"OFFICE_HOURS": "always", "OFFICE_CLOSED_TEXT": "Later"}, "OFFICE_HOURS", "Mon-Fri 9-17"),
+    "a zone that is none": (
+        {"OFFICE_HOURS": "Mon-Fri 9-17 Mars/North", "OFFICE_CLOSED_TEXT": "Later"},
+        "OFFICE_HOURS",
+        "America/New_York",
+    ),
+    "hours without their text": ({"OFFICE_HOURS": "Mon-Fri 9-17"}, "OFFICE_CLOSED_TEXT", "We are back at 9"),
+    "a text without its hours": ({"OFFICE_CLOSED_TEXT": "Later"}, "OFFICE_HOURS", "Mon-Fri 9-17"),
+    "a contact of nobody": ({"HELP_CONTACT": "help@example.org"}, "PROGRAM_NAME", "Opening Night"),
+    "an answer that is too long": ({"STOP_TEXT": "x" * 5000}, "STOP_TEXT", "shorten it"),
+    "a name that is too long": ({"PROGRAM_NAME": "x" * 5000}, "PROGRAM_NAME", "shorten it"),
+    "no word for who answers": ({"ANSWER_KEYWORDS": "maybe"}, "ANSWER_KEYWORDS", "auto"),
+    "no as a boolean": ({"ANSWER_KEYWORDS": False}, "ANSWER_KEYWORDS", "Right would be: no"),
+    "a limit of nothing": ({"AUTOMATIC_PER_MINUTE": 0}, "AUTOMATIC_PER_MINUTE", "600"),
+    "a limit that is a word": ({"AUTOMATIC_PER_MINUTE": "many"}, "AUTOMATIC_PER_MINUTE", "600"),
+    "a secret that is short": ({"WEBHOOK_SECRET": SECRET}, "WEBHOOK_SECRET", "openssl rand"),
+    "an address without a scheme": ({"WEBHOOK_URL": "sms.example.org"}, "WEBHOOK_URL", "https://sms.example.org"),
+    "an address without a host": ({"WEBHOOK_URL": "https:///webhooks"}, "WEBHOOK_URL", "https://sms.example.org"),
+}
+
+
+@pytest.mark.parametrize("case", WHAT_IS_ANSWERED)
+def test_what_is_answered_by_itself(settings, case):
+    """The setting by its name, what is wrong with it, and a value that would be right."""
+    ours, key, hint = WHAT_IS_ANSWERED[case]
+    settings.PACELINE = {"PROVIDERS": CONSOLE} | ours
+
+    said = {f"{message.id} {message.msg} {message.hint}" for message in checks.check_two_way()}
+
+    assert any(f"paceline.E013 PACELINE['{key}']" in each and hint in each for each in said), said
+    assert SECRET not in str(said)
+
+
+def test_settings_that_are_right_are_not_complained_of(settings):
+    ours = {"PROGRAM_NAME": "Opening Night", "HELP_CONTACT": "help@example.org", "ANSWER_KEYWORDS": "yes"}
+    hours = {"OFFICE_HOURS": "Mon-Fri 9-17 America/New_York", "OFFICE_CLOSED_TEXT": "We are back at 9"}
+    rest = {"AUTOMATIC_PER_MINUTE": 60, "WEBHOOK_SECRET": "whsec_" + "c2VjcmV0" * 5, "WEBHOOK_URL": "http://[::1]:80/w"}
+
+    settings.PACELINE = {"PROVIDERS": CONSOLE} | ours | hours | rest
+
+    assert found(checks.check_two_way) == {}
+
+
 urlpatterns: list = []
 with_webhooks = [path("sms/", include("paceline.webhooks.urls"))]
 

@@ -564,6 +564,17 @@ def test_an_empty_note_is_none(talk):
         conversations.note(talk, "  ")
 
 
+def test_the_same_form_twice_notes_once(talk):
+    """A double click; without a token, each is a note of its own."""
+    kept = [conversations.note(talk, "Seat 12", "ann", once="a" * 32) for _ in range(2)]
+    assert kept[0] == kept[1]
+
+    conversations.note(talk, "Seat 12", "ann")
+    conversations.note(talk, "Seat 12", "ann")
+
+    assert talk.notes.count() == 3
+
+
 # --- who is told ----------------------------------------------------------------------------------------------
 
 

@@ -5,9 +5,33 @@ import json
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.core import serializers
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from paceline.messaging import campaigns, contacts, engine, erasure, events, inbox, outbox, reconcile, suppressions
-from paceline.messaging.models import Contact, Event, Intake, LedgerEntry, Suppression, TextMessage
+from paceline.messaging import (
+    campaigns,
+    contacts,
+    engine,
+    erasure,
+    events,
+    inbox,
+    outbox,
+    parting,
+    reconcile,
+    rules,
+    suppressions,
+)
+from paceline.messaging.models import (
+    AutomaticText,
+    Contact,
+    Conversation,
+    Errand,
+    Event,
+    Intake,
+    LedgerEntry,
+    Suppression,
+    TextMessage,
+)
 from paceline.messaging.sheets import Row
 from paceline.sms import errors
 from paceline.sms.messages import Accepted, InboundText, WebhookRequest
@@ -19,7 +43,7 @@ from .factories import NOON, Plain, number
 pytestmark = [pytest.mark.django_db, pytest.mark.contract, pytest.mark.usefixtures("plain_provider")]
 
 HIM, HER = number(1), number(2)
-MODELS = (Contact, TextMessage, Event, Suppression, LedgerEntry, Intake)
+MODELS = (AutomaticText, Contact, Conversation, TextMessage, Event, Suppression, LedgerEntry, Intake)
 
 
 def hear(*items):
@@ -157,6 +181,136 @@ def test_an_erasure_that_was_interrupted_is_repeated(monkeypatch):
 
     assert [erasure.erase(HIM).contact for _ in range(2)] == [True, False]
     assert HIM[1:] not in everything()
+
+
+# --- webhooks that hold others' events too --------------------------------------------------------------------
+
+
+def waits(*items, **fields):
+    """A webhook that is stored, and that is not due yet: its message may still come."""
+    return factories.event(body=json.dumps(items).encode(), next_try_at=NOON * 9, **fields)
+
+
+def test_what_a_webhook_says_of_others_is_applied_later(lane):
+    """A report on her message, which is not known yet, in one body with his words: he goes, her report stays due."""
+    waits(says(HIM, "my secret words", "in-1"), {"provider_id": "hers", "status": "delivered", "word": HER})
+    (hers,) = factories.queued(lane, 1, status=Status.ACCEPTED)
+
+    done = erasure.erase(HIM)
+
+    assert (done.webhooks, done.pending) == (1, 0)
+    assert HIM[1:] not in everything() and "secret" not in everything()
+    TextMessage.objects.filter(pk=hers.pk).update(provider_id="hers")
+    events.apply_due(NOON * 10)
+    hers.refresh_from_db()
+    assert hers.status == Status.DELIVERED
+
+
+def test_what_others_wrote_is_not_lost_when_it_names_the_person():
+    """She quotes his number in a text that is not applied: it stays until it is, and the answer says so."""
+    event = waits(says(HER, f"call me at {HIM}", "in-1"))
+
+    done = erasure.erase(HIM)
+
+    assert (done.webhooks, done.pending) == (0, 1)
+    events.apply_due(NOON * 10)
+    assert TextMessage.objects.get(frm=HER).text == f"call me at {HIM}"
+    assert erasure.erase(HIM).pending == 0
+    event.refresh_from_db()
+    assert bytes(event.body) == b""
+
+
+def test_a_webhook_of_a_provider_that_is_gone_stays_until_it_is_back():
+    """Nobody can say whose it is."""
+    waits(says(HIM, "Hello", "in-1"), says(HER, "Hello", "in-2"), account="gone")
+
+    assert erasure.erase(HIM).pending == 1
+
+
+@pytest.mark.parametrize("body", [[], [says(HIM, "Hello", "in-1")], [{"provider_id": "his", "word": HIM}]])
+def test_a_webhook_of_theirs_alone_is_emptied_at_once(body):
+    """Applied or not."""
+    event = waits(*body, query=f"to={HIM[1:]}")
+
+    assert erasure.erase(HIM).webhooks == 1
+    event.refresh_from_db()
+    assert (bytes(event.body), event.query, event.next_try_at) == (b"", "", None)
+
+
+@pytest.mark.parametrize(
+    ("document", "left"),
+    [
+        ('[{"to": "+12065550110"}, {"to": "+12065550111"}]', [{"to": "+12065550111"}]),
+        ('{"results": [{"to": 12065550110}, {"to": 12065550111}]}', {"results": [{"to": 12065550111}]}),
+        ('{"a": [{"to": ["12065550110", "1"], "id": 7}]}', {"a": [{"to": ["1"], "id": 7}]}),
+        ('{"to": "+12065550110"}', None),
+        ('{"12065550110": [1]}', None),
+        ('"12065550110"', None),
+        ("to=12065550110", None),
+        ("[" * 100_000, None),
+    ],
+)
+def test_the_smallest_entries_that_name_somebody_go(document, left):
+    """Of a list; what names them anywhere else cannot be parted."""
+    found = parting.parted(document.encode(), "12065550110")
+
+    assert (json.loads(found) if found else None) == left
+
+
+# --- how it is looked for -------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite says in plain words what it reads")
+def test_messages_are_found_by_indexes(lane):
+    """Whatever their number: sent with a campaign and without, and received."""
+    factories.launched(3)
+    bring_in(HIM)
+    with CaptureQueriesContext(connection) as asked:
+        erasure._messages(HIM)
+
+    plans = [
+        row[3]
+        for query in asked
+        if '"paceline_textmessage"' in query["sql"] and query["sql"].startswith("SELECT")
+        for row in engine.rows(f"EXPLAIN QUERY PLAN {query['sql']}".replace("%", "%%"))
+    ]
+    assert len(plans) >= 3
+    assert not [plan for plan in plans if plan.startswith("SCAN paceline_textmessage")]
+
+
+def test_webhooks_are_looked_into_some_at_a_time(monkeypatch):
+    """In short statements outside of transactions, and a terminal is told how far it is."""
+    monkeypatch.setattr(erasure, "LOOKED_AT", 4)
+    for i in range(10):
+        factories.event(body=json.dumps([says(HIM if i % 3 else HER, "Hello", f"in-{i}")]).encode(), next_try_at=None)
+    told = []
+
+    done = erasure.erase(HIM, progress=lambda done, total: told.append((done, total)))
+
+    assert done.webhooks == 6
+    assert len(told) == 3 and told[-1][0] == told[-1][1] and told == sorted(told)
+    assert HIM[1:] not in everything()
+
+
+def test_what_a_rule_has_carried_on_forgets_too(lane, settings):
+    """A forwarded text has their number and words, though it went to another; what waits to be told is not told."""
+    settings.PACELINE = settings.PACELINE | {"WEBHOOK_SECRET": "whsec_" + "c2VjcmV0" * 5}
+    rules.add(
+        "All",
+        "any",
+        "",
+        [{"do": "forward", "to": "+12025550177"}, {"do": "webhook", "url": "https://www.example.org/texts"}],
+    )
+    event = factories.inbound("my secret words", HIM, lane.number, next_try_at=None)
+    inbox.receive([(event, said) for said in Plain().events(event)])
+    assert TextMessage.objects.filter(to="+12025550177", text__contains="secret").count() == 1
+
+    erasure.erase(HIM)
+
+    assert HIM[1:] not in everything() and "secret" not in everything()
+    forwarded = TextMessage.objects.get(to="+12025550177")
+    assert (forwarded.text, forwarded.status) == ("", Status.SUPPRESSED)
+    assert Errand.objects.get().due_at is None
 
 
 def test_the_admins_own_log_forgets_too(admin_user):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import accumulate, pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from paceline.messaging import campaigns, conversations, inbox, progress, replies
 from paceline.messaging.campaigns import CampaignError
@@ -12,7 +15,7 @@ from paceline.messaging.models import BacklogSample, Conversation, Spell
 from paceline.messaging.replies import ReplyPace
 from paceline.sms.status import Status
 
-from .factories import Clock, Plain, account, inbound, launched, send, sender
+from .factories import NOON, Clock, Plain, account, inbound, launched, send, sender
 
 pytestmark = [pytest.mark.django_db, pytest.mark.contract, pytest.mark.usefixtures("plain_provider")]
 
@@ -196,6 +199,47 @@ def test_the_curve_is_recorded_when_it_changes(lane, clock):
     assert moments == [1, 0, 0, 0, 1, 0]
     assert [(row.backlog, row.line) for row in replies.curve(campaign)] == [(0, 10), (1, 10)]
     assert BacklogSample.objects.filter(campaign=campaign).count() == 2
+
+
+def test_a_curve_costs_the_same_however_long_the_campaign_runs(lane, clock):
+    """A week of samples: some hundreds stay, over all of it, with every day's peak, the first one and the last."""
+    campaign = launched(1, reply_pace=ReplyPace(line=60))
+    begin, peaks = clock.now() - 7 * 86_400, {}
+    for hour in range(0, 7 * 24, 2):
+        rows = [(begin + 3600 * hour + 20 * i, (hour * 7 + i) % 41) for i in range(360)]
+        if hour % 24 == 12:
+            rows[177] = rows[177][0], 1000 + hour
+            peaks[hour] = 1000 + hour
+        BacklogSample.objects.bulk_create(
+            BacklogSample(
+                campaign=campaign, at=datetime.fromtimestamp(at, UTC), released=hour, backlog=backlog, line=60
+            )
+            for at, backlog in rows
+        )
+        replies._thin(campaign)
+
+        assert BacklogSample.objects.filter(campaign=campaign).count() <= replies.SAMPLES_MOST
+    curve = replies.curve(campaign)
+
+    assert len(curve) > 200
+    assert [each.backlog for each in curve if each.backlog >= 1000] == list(peaks.values())
+    assert (curve[0].at.timestamp(), curve[-1].at.timestamp()) == pytest.approx((begin, rows[-1][0]))
+    gaps = [(later.at - earlier.at).total_seconds() for earlier, later in pairwise(curve)]
+    assert max(gaps) < 2 * 7 * 86_400 / 240
+
+
+@given(st.lists(st.tuples(st.integers(1, 400), st.integers(0, 9)), min_size=3, max_size=200), st.data())
+def test_two_who_thin_at_once_leave_every_stretch_its_peak(steps, data):
+    """Each knows the samples up to another moment."""
+    moments = [NOON + at for at in accumulate(5.0 * seconds for seconds, _ in steps)]
+    rows = [(at, backlog, pk) for pk, (at, (_, backlog)) in enumerate(zip(moments, steps, strict=True))]
+    known = data.draw(st.integers(2, len(rows)))
+
+    gone = {*replies.not_peaks(rows), *replies.not_peaks(rows[:known])}
+
+    left = [row for row in rows if row[2] not in gone]
+    assert max(backlog for _, backlog, _ in left) == max(backlog for _, backlog, _ in rows)
+    assert {pk for _, _, pk in rows} - set(replies.not_peaks(rows)) <= {pk for _, _, pk in left}
 
 
 def test_what_the_team_closed_is_learned(lane, clock):

@@ -116,22 +116,32 @@ def throughput(series: Sequence[tuple[int, int]], limit: float | None) -> SafeSt
     return format_html(
         '<svg class="chart" role="img" aria-label="{}">{}'
         '<svg width="100%" height="100%" viewBox="0 0 {} 100" preserveAspectRatio="none">'
-        '<path class="chart-area" d="M0 100{}L{} 100Z"/><path class="chart-edge" d="M{}"/></svg>{}</svg>',
+        '<path class="chart-area" d="M0 100{}L{} 100Z"/><path class="chart-edge" d="M{}"/></svg>{}{}</svg>',
         said if limit is None else f"{said}; the limit is {limit:.3g}",
         _grid(top / HEADROOM, top),
         len(series),
         edge,
         len(series),
         edge[1:],
+        _numbers(top / HEADROOM, top),
         _limit_line(limit, top),
     )
 
 
 def _grid(highest: float, top: float) -> SafeString:
-    """Quiet lines at round values up to the highest that is drawn, each with its number."""
+    """Quiet lines at round values up to the highest that is drawn, behind everything."""
     return format_html_join(
         "",
-        '<line class="chart-grid" x1="0" x2="100%" y1="{0}%" y2="{0}%"/><text x="0" y="{0}%" dy="-4">{1}</text>',
+        '<line class="chart-grid" x1="0" x2="100%" y1="{0}%" y2="{0}%"/>',
+        ((f"{100 - 100 * value / top:.2f}",) for value in ticks(highest)),
+    )
+
+
+def _numbers(highest: float, top: float) -> SafeString:
+    """What these lines stand for, before everything: a curve that crosses a number does not strike it out."""
+    return format_html_join(
+        "",
+        '<text x="0" y="{}%" dy="-4">{}</text>',
         ((f"{100 - 100 * value / top:.2f}", f"{value:g}") for value in ticks(highest)),
     )
 
@@ -215,10 +225,12 @@ def _panel(
     return format_html(
         '<svg x="0" y="{}%" width="100%" height="{}%">{}'
         '<svg width="100%" height="100%" viewBox="0 0 {} 100" preserveAspectRatio="none">'
-        '<path class="chart-area curve-{}" d="M0 100L{}L{} 100Z"/><path class="chart-edge curve-{}" d="M{}"/>{}</svg>{}'
+        '<path class="chart-area curve-{}" d="M0 100L{}L{} 100Z"/><path class="chart-edge curve-{}" d="M{}"/>{}</svg>'
+        "{}{}"
         '<line class="chart-floor" x1="0" x2="100%" y1="100%" y2="100%"/></svg>',
         *(y, height, _grid(highest, top), f"{width:g}", name, edge, f"{width:g}", name, edge),
         format_html('<path class="chart-limit chart-line" d="M{}"/>', _steps(seconds, lines, top)) if lines else "",
+        _numbers(highest, top),
         _line_name(lines[-1], top) if lines else "",
     )
 

@@ -236,6 +236,7 @@ def thread(conversation: Conversation, person: Any, before: str = "") -> dict[st
         "obstacle": conversations.obstacle(conversation),
         "stopped": _stopped(conversation),
         "poll_seconds": POLL_SECONDS,
+        **_beside(conversation),
         "can": {
             "assign": not closed and conversation.assignee != ours,
             "release": bool(conversation.assignee) and not closed,
@@ -247,15 +248,26 @@ def thread(conversation: Conversation, person: Any, before: str = "") -> dict[st
 
 
 def sides(conversation: Conversation) -> dict[str, Any]:
-    """What stands beside the thread and is not polled: quick replies, facts, and the token of the reply form."""
+    """What stands beside the thread and is not polled: quick replies, and the tokens of the forms."""
     quick = QuickReply.objects.order_by("shortcut")
-    last = conversation.replies.filter(campaign=conversation.campaign).order_by("-pk").first()
     return {
         "quick": [(each.shortcut, each.text[:SAID] + "…" * (len(each.text) > SAID)) for each in quick],
         "once": new_reference(),
-        "fields": sorted((conversation.contact.fields if conversation.contact else {}).items()),
+        "note_once": new_reference(),
+    }
+
+
+def _beside(conversation: Conversation) -> dict[str, Any]:
+    """The facts in the side column: as live as the thread, since others work on them meanwhile."""
+    contact, campaign = conversation.contact, conversation.campaign
+    last = conversation.replies.filter(campaign=campaign).order_by("-pk").first()
+    return {
+        "state": STATES[State(conversation.state)][0],
+        "tags": sorted(contact.tags.values_list("name", flat=True)) if contact else [],
+        "notes": conversation.notes.count(),
+        "fields": sorted((contact.fields if contact else {}).items()),
         "after_seconds": last.delay_seconds if last else None,
-        "answers": Reply.objects.filter(campaign=conversation.campaign).count() if conversation.campaign else 0,
+        "answers": Reply.objects.filter(campaign=campaign).count() if campaign else 0,
     }
 
 

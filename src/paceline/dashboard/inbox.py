@@ -105,7 +105,7 @@ def _spelled(request: HttpRequest, conversation: Conversation, quick: str, typed
 def note(request: HttpRequest, pk: int) -> HttpResponse:
     conversation = _get(pk)
     try:
-        conversations.note(conversation, request.POST.get("note", ""), request.user)
+        conversations.note(conversation, request.POST.get("note", ""), request.user, once=_once(request))
     except ValueError as error:
         messages.error(request, f"{error}. Write something to keep.")
     else:

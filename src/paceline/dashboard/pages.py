@@ -225,7 +225,7 @@ def _listening(found: Campaign) -> dict[str, Any]:
     """The curve of a campaign that follows the replies, and the same in figures; empty for another."""
     if not replies.is_aware(found):
         return {}
-    samples = charts.thinned(replies.curve(found, most=20_000))
+    samples = charts.thinned(replies.curve(found))
     return {
         "curve": charts.curve(samples),
         "curve_table": charts.thinned(samples, CURVE_ROWS)[::-1],

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -60,7 +61,7 @@ CONFIRM_SECONDS = 300.0  # within so long of the text, or never
 REPLY_SECONDS = HOUR  # a rule's reply, or the hours' text, likewise
 FORWARD_SECONDS = DAY
 HOURS_AGAIN_SECONDS = 12 * HOUR  # the hours' text, in one conversation
-AT_ONCE = 4  # texts taken in by one transaction when they may be answered, so that it stays short
+AT_ONCE = 12  # texts taken in by one transaction when they may be answered, so that it stays short: some 15 ms
 KEPT_SECONDS = 30 * DAY  # how long what was done stays on record
 EXCUSED = frozenset({Kind.STOP, Kind.HELP})
 """What a suppressed number may still be sent: the answers that its owner has asked for by this very text."""
@@ -82,7 +83,7 @@ def _setting(key: str, default: Any = "") -> Any:
     return getattr(settings, "PACELINE", {}).get(key) or default
 
 
-def _confirmation(keyword: Keyword) -> str:
+def confirmation(keyword: Keyword) -> str:
     """The text that answers STOP, START or HELP; empty when nobody has said who we are."""
     if own := _setting(f"{keyword.value.upper()}_TEXT"):
         return str(own)
@@ -199,7 +200,7 @@ def _is_order(reading: Reading) -> bool:
 
 
 def _confirmed(keyword: Keyword, number: str, sender: Sender | None) -> list[Said]:
-    text = _confirmation(keyword)
+    text = confirmation(keyword)
     if not text or sender is None or _is_answered_elsewhere(keyword, sender):
         return []
     return [Said(Kind(keyword.value), number, text)]
@@ -236,7 +237,7 @@ def answer(
 
 
 def answer_all(heard: Iterable[Heard], *, now: float | None = None) -> None:
-    """The same for several; the rules are read once.
+    """The same for several; what is known of all of them is read once, and written at once.
 
     What goes wrong with one is logged and costs neither the text its place in the inbox nor the others their answers.
     """
@@ -246,17 +247,20 @@ def answer_all(heard: Iterable[Heard], *, now: float | None = None) -> None:
     candidates = rules.in_force()
     if not (candidates or _speaks()):
         return
-    now = engine.now() if now is None else now
-    _fill_in([each.message for each in waiting])
-    for each in waiting:
-        try:
-            _answer(each, candidates, now)
-        except (OperationalError, InterfaceError):
-            raise  # the database is away or busy: all of it again, later
-        except IntegrityError:
-            if not AutomaticText.objects.filter(cause=each.message.reference).exists():
-                log.error("An inbound text could not be answered (IntegrityError)")
-        except Exception as error:  # its words may quote a number or the text
+    _answer_or_log(waiting, candidates, engine.now() if now is None else now)
+
+
+def _answer_or_log(waiting: Sequence[Heard], candidates: Sequence[KeywordRule], now: float) -> None:
+    """Answers all of them together; when that fails, one by one, and logs the one that cannot be answered."""
+    try:
+        _answer(waiting, candidates, now)
+    except (OperationalError, InterfaceError):
+        raise  # the database is away or busy: all of it again, later
+    except Exception as error:  # its words may quote a number or the text
+        if len(waiting) > 1:
+            for each in waiting:
+                _answer_or_log([each], candidates, now)
+        elif not AutomaticText.objects.filter(cause=waiting[0].message.reference).exists():
             log.error("An inbound text could not be answered (%s)", type(error).__name__)
 
 
@@ -270,84 +274,116 @@ def _speaks() -> bool:
     return any(map(_setting, ("PROGRAM_NAME", "STOP_TEXT", "START_TEXT", "HELP_TEXT", "OFFICE_CLOSED_TEXT")))
 
 
-def _fill_in(messages: Sequence[TextMessage]) -> None:
-    """Reads the contacts and senders of these messages, in two queries."""
-    writers = Contact.objects.in_bulk({message.contact_id for message in messages} - {None})
-    ours = Sender.objects.select_related("account").in_bulk({message.sender_id for message in messages} - {None})
-    for message in messages:
-        message.contact = writers.get(message.contact_id)
-        message.sender = ours.get(message.sender_id)
+def _answer(waiting: Sequence[Heard], candidates: Sequence[KeywordRule], now: float) -> None:
+    moment = datetime.fromtimestamp(now, UTC)
+    planned = [(heard, _plan_of(heard, candidates, moment)) for heard in waiting]
+    if due := [(heard, found) for heard, found in planned if found]:
+        with transaction.atomic():  # all of it or nothing, and the texts stay either way
+            _carry_out(due, now)
 
 
-def _answer(heard: Heard, candidates: Sequence[KeywordRule], now: float) -> None:
+def _plan_of(heard: Heard, candidates: Sequence[KeywordRule], now: datetime) -> Plan:
     message = heard.message
-    found = plan(
+    return plan(
         message.text,
         heard.reading,
         number=message.frm,
         contact=message.contact,
         sender=message.sender,
-        now=datetime.fromtimestamp(now, UTC),
+        now=now,
         candidates=candidates,
     )
-    if found:
-        with transaction.atomic():  # all of it or nothing, and the text stays either way
-            _carry_out(found, heard, now)
 
 
-def _carry_out(found: Plan, heard: Heard, now: float) -> None:
-    """Does what is planned, unless it was done before."""
-    message = heard.message
-    if AutomaticText.objects.filter(cause=message.reference).exists():
-        return
-    record = _Record(message, now, (heard.received_at or message.created_on).timestamp())
-    for rule in found.matched:
-        record.write(Kind.RULE, message.frm, rule=rule.name)
-    for said in found.texts:
-        record.say(said)
-    for rule, action in found.others:
-        _do(rule, action, heard, record)
-    if found.matched:
-        signals.matched(message, [rule.name for rule in found.matched])
+def _carry_out(planned: Sequence[tuple[Heard, Plan]], now: float) -> None:
+    """Does what is planned for each. What was done before is found out at the end, and none of it is done then."""
+    limits = _Limits([(said, heard.message.sender) for heard, found in planned for said in found.texts], now)
+    steps: list[_Step] = []
+    for heard, found in planned:
+        record = _Record(heard, now)
+        for rule in found.matched:
+            record.write(Kind.RULE, heard.message.frm, rule=rule.name)
+        for said in found.texts:
+            record.say(said, limits)
+        for rule, action in found.others:
+            _do(rule, action, heard, record)
+        steps += record.steps
+    _save(steps)
+    for heard, found in planned:
+        if found.matched:
+            signals.matched(heard.message, [rule.name for rule in found.matched])
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One effect of an inbound text that leaves a row, and the text that goes out, if one does."""
+
+    values: tuple[Any, ...]
+    message: TextMessage | None = None
+
+
+_COLUMNS = ("cause", "step", "kind", "number", "sender_id", "rule", "held", "at", "excused_until", "message_id")
+
+
+def _save(steps: Sequence[_Step]) -> None:
+    """Queues the texts and writes down all steps: two statements."""
+    texts = [step.message for step in steps if step.message is not None]
+    TextMessage.objects.bulk_create(texts)
+    signals.created([text.pk for text in texts])
+    rows = [(*step.values, step.message and step.message.pk) for step in steps]
+    if engine.insert(AutomaticText._meta.db_table, _COLUMNS, rows) < len(rows):
+        raise IntegrityError("Somebody else has answered one of these texts")
 
 
 class _Record:
     """What one inbound text brings about, step by step, each with its row."""
 
-    def __init__(self, message: TextMessage, now: float, received: float) -> None:
-        self._message, self._now, self._received = message, now, received
+    def __init__(self, heard: Heard, now: float) -> None:
+        self._message, self._now = heard.message, now
+        self._received = (heard.received_at or heard.message.created_on).timestamp()
         self._step = -1
+        self.steps: list[_Step] = []
 
     def next_key(self) -> str:
         """A name for the next effect, the same whenever this text is looked at."""
         self._step += 1
         return f"{self._message.reference}-{self._step}"
 
-    def write(self, kind: AutomaticText.Kind, number: str, **fields: Any) -> None:
+    def write(
+        self,
+        kind: AutomaticText.Kind,
+        number: str,
+        *,
+        rule: str = "",
+        held: str = "",
+        message: TextMessage | None = None,
+        excused_until: float | None = None,
+    ) -> None:
         self.next_key()
-        AutomaticText.objects.create(
-            cause=self._message.reference,
-            step=self._step,
-            kind=kind,
-            number=number[:21],
-            sender=self._message.sender,
-            at=self._now,
-            **fields,
-        )
+        about = (self._message.reference, self._step, kind.value, number[:21], self._message.sender_id)
+        self.steps.append(_Step((*about, rule, held, self._now, excused_until), message))
 
-    def say(self, said: Said) -> None:
-        """Queues a text, or writes down why it stays unsaid."""
+    def say(self, said: Said, limits: _Limits) -> None:
+        """A text to queue, or why it stays unsaid."""
         lasts = CONFIRM_SECONDS if said.kind in (Kind.STOP, Kind.START, Kind.HELP) else REPLY_SECONDS
         until = self._received + (FORWARD_SECONDS if said.kind == Kind.FORWARD else lasts)
         sender = self._message.sender
-        held = "too late" if self._now >= until else _held(said, sender, self._now)
+        held = "too late" if self._now >= until else limits.hold(said, sender)
         message = None
         if not held:
             assert sender is not None
             try:
-                message = outbox.queue_text(said.text, sender, said.to, expires_at=datetime.fromtimestamp(until, UTC))
+                message = outbox.compose(
+                    said.text,
+                    sender,
+                    said.to,
+                    priority=outbox.PRIORITY_DIRECT,
+                    expires_at=datetime.fromtimestamp(until, UTC),
+                )
             except PacelineError:  # a forwarded text that is too long to send again, or an empty one
                 held = "cannot be sent"
+            else:
+                limits.add(said, sender)
         excused = until if message is not None and said.kind in EXCUSED else None
         self.write(said.kind, said.to, rule=said.rule, message=message, held=held, excused_until=excused)
 
@@ -372,36 +408,68 @@ def _do(rule: KeywordRule, action: Action, heard: Heard, record: _Record) -> Non
 # --- held back ----------------------------------------------------------------------------------------------------
 
 
-def _held(said: Said, sender: Sender | None, now: float) -> str:
-    """Why a text is not sent, in a few words; empty when it is."""
-    if sender is None or sender.removed_at is not None:
-        return "no sender of ours"
-    if not TEXTED.fullmatch(said.to):
-        return "no number to text"
-    if said.kind not in EXCUSED and suppressions.among([suppressions.Way(said.to, sender.number)]):
-        return "suppressed"
-    sent = AutomaticText.objects.filter(held="").exclude(kind=Kind.RULE)
-    if sent.filter(at__gt=now - 60.0).count() >= _setting("AUTOMATIC_PER_MINUTE", EVERYBODY_MOST_A_MINUTE):
-        return "too many in this minute"
-    to_them = sent.filter(number=said.to, at__gt=now - SILENT_SECONDS - LOOP_SECONDS)
-    if said.kind == Kind.FORWARD:
-        full = to_them.filter(kind=Kind.FORWARD, at__gt=now - HOUR).count() >= FORWARDS_MOST_AN_HOUR
-        return "too many to this phone" if full else ""
-    answers = list(to_them.exclude(kind=Kind.FORWARD).order_by("at").values_list("at", "kind", "sender"))
-    if said.kind == Kind.STOP and any(
-        kind == Kind.STOP and at > now - CONFIRMED_AGAIN_SECONDS for at, kind, _ in answers
-    ):
-        return "confirmed already"
-    if said.kind == Kind.HOURS and any(
-        (kind, of) == (Kind.HOURS, sender.pk) and at > now - HOURS_AGAIN_SECONDS for at, kind, of in answers
-    ):
-        return "told already"
-    moments = [at for at, _, _ in answers]
-    if len(moments) >= LOOP_TEXTS and is_loop([at for at in moments if at > _heard_from_us(said.to)], now):
-        return "a loop"
-    if sum(at > now - DAY for at in moments) >= NUMBER_MOST_A_DAY:
-        return "too many to this number"
-    return ""
+class _Limits:
+    """What was sent by itself until now, and who may not be texted: read once for several texts, and kept up."""
+
+    def __init__(self, wanted: Sequence[tuple[Said, Sender | None]], now: float) -> None:
+        self._now = now
+        asked = {
+            suppressions.Way(said.to, sender.number) for said, sender in wanted if sender and said.kind not in EXCUSED
+        }
+        self._forbidden = suppressions.among(asked)
+        self._this_minute = 0
+        self._to: dict[str, list[tuple[float, str, int | None]]] = defaultdict(list)
+        numbers = sorted({said.to for said, _ in wanted})
+        if not numbers:
+            return
+        kinds = [kind.value for kind in Kind if kind != Kind.RULE]
+        sent = f"FROM {AutomaticText._meta.db_table} WHERE held = '' AND {{}} AND at > %s"
+        any_kind, params = engine.one_of("kind", kinds)
+        ((self._this_minute,),) = engine.rows(f"SELECT COUNT(*) {sent.format(any_kind)}", [*params, now - 60.0])
+        theirs, params = engine.one_of("number", numbers)
+        since = now - SILENT_SECONDS - LOOP_SECONDS
+        rows = engine.rows(
+            f"SELECT number, at, kind, sender_id {sent.format(theirs)} ORDER BY at, id", [*params, since]
+        )
+        for number, at, kind, of in rows:
+            if kind != Kind.RULE:
+                self._to[number].append((at, kind, of))
+
+    def add(self, said: Said, sender: Sender) -> None:
+        """This one goes out now."""
+        self._this_minute += 1
+        self._to[said.to].append((self._now, said.kind, sender.pk))
+
+    def hold(self, said: Said, sender: Sender | None) -> str:
+        """Why a text is not sent, in a few words; empty when it is."""
+        now = self._now
+        if sender is None or sender.removed_at is not None:
+            return "no sender of ours"
+        if not TEXTED.fullmatch(said.to):
+            return "no number to text"
+        if said.kind not in EXCUSED and suppressions.Way(said.to, sender.number) in self._forbidden:
+            return "suppressed"
+        if self._this_minute >= _setting("AUTOMATIC_PER_MINUTE", EVERYBODY_MOST_A_MINUTE):
+            return "too many in this minute"
+        to_them = self._to[said.to]
+        if said.kind == Kind.FORWARD:
+            lately = sum(kind == Kind.FORWARD and at > now - HOUR for at, kind, _ in to_them)
+            return "too many to this phone" if lately >= FORWARDS_MOST_AN_HOUR else ""
+        answers = [each for each in to_them if each[1] != Kind.FORWARD]
+        if said.kind == Kind.STOP and any(
+            kind == Kind.STOP and at > now - CONFIRMED_AGAIN_SECONDS for at, kind, _ in answers
+        ):
+            return "confirmed already"
+        if said.kind == Kind.HOURS and any(
+            (kind, of) == (Kind.HOURS, sender.pk) and at > now - HOURS_AGAIN_SECONDS for at, kind, of in answers
+        ):
+            return "told already"
+        moments = [at for at, _, _ in answers]
+        if len(moments) >= LOOP_TEXTS and is_loop([at for at in moments if at > _heard_from_us(said.to)], now):
+            return "a loop"
+        if sum(at > now - DAY for at in moments) >= NUMBER_MOST_A_DAY:
+            return "too many to this number"
+        return ""
 
 
 def _heard_from_us(number: str) -> float:
@@ -419,7 +487,10 @@ def is_loop(moments: Sequence[float], now: float) -> bool:
 
 
 def forget(now: float) -> int:
-    """Removes what is longer ago than any limit looks back, some hundreds at a time; answers how many."""
-    old = AutomaticText.objects.filter(at__lt=now - KEPT_SECONDS).order_by("at")
+    """Removes what is longer ago than any limit looks back, some hundreds at a time; answers how many.
+
+    What was sent keeps its row as long as the message is there: a thread says which texts nobody wrote.
+    """
+    old = AutomaticText.objects.filter(message=None, at__lt=now - KEPT_SECONDS)
     ids = list(old.values_list("pk", flat=True)[: engine.CHUNK])
     return AutomaticText.objects.filter(pk__in=ids).delete()[0] if ids else 0

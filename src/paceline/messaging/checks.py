@@ -20,7 +20,7 @@ from paceline.sms.errors import WebhookRejected
 from paceline.sms.messages import WebhookRequest
 from paceline.sms.providers import Provider
 
-from . import accounts, databases, suppressions
+from . import accounts, databases, suppressions, twoway
 
 SHAPE = 'PACELINE = {"PROVIDERS": {"default": {"BACKEND": "console"}}, "REGION": "US"}'
 KNOWN = frozenset(
@@ -39,7 +39,7 @@ ENGINES = ("sqlite", "postgresql", "mysql")
 
 def register_all() -> None:
     """Called when the app is ready."""
-    for check in (check_settings, check_providers, check_database):
+    for check in (check_settings, check_providers, check_two_way, check_database):
         register(check)
     register(check_webhooks, Tags.urls)
     register(check_key, Tags.database)
@@ -160,6 +160,14 @@ def _values(entry: dict[str, Any]) -> Iterator[Any]:
     options = entry.get("OPTIONS")
     yield from options.values() if isinstance(options, dict) else ()
     yield entry.get("URL")
+
+
+def check_two_way(**options: Any) -> Iterable[CheckMessage]:
+    """What is answered by itself is said in values that can be read."""
+    return [
+        Error(f"PACELINE[{fault.key!r}] {fault.wrong}", f"Right would be: {fault.right}", id="paceline.E013")
+        for fault in twoway.faults()
+    ]
 
 
 def check_webhooks(**options: Any) -> Iterable[CheckMessage]:

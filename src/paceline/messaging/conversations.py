@@ -27,7 +27,18 @@ from paceline.sms.errors import PacelineError
 from paceline.sms.status import Status
 
 from . import engine, outbox, signals, suppressions
-from .models import Contact, Conversation, Note, QuickReply, Reply, Sender, Spell, TeamReply, TextMessage
+from .models import (
+    AutomaticText,
+    Contact,
+    Conversation,
+    Note,
+    QuickReply,
+    Reply,
+    Sender,
+    Spell,
+    TeamReply,
+    TextMessage,
+)
 
 State = Conversation.State
 
@@ -99,14 +110,15 @@ def answered(asked: Sequence[tuple[int | None, str, datetime]]) -> list[Answered
     if not ids:
         return [None] * len(asked)
     since = min(at for _, _, at in asked) - ANSWERS_WITHIN
-    sent = (
-        TextMessage.objects.filter(engine.among(TextMessage, "contact", ids))
-        .filter(direction=TextMessage.Direction.OUTGOING, submitted_at__gte=since.timestamp())
-        .exclude(status__in=_NEVER_LEFT)
-        .order_by("submitted_at", "pk")
+    theirs, params = engine.one_of("contact_id", ids)
+    left = ", ".join(["%s"] * len(_NEVER_LEFT))
+    sent = engine.rows(
+        f"SELECT contact_id, frm, id, campaign_id, submitted_at FROM {TextMessage._meta.db_table} WHERE {theirs} "
+        f"AND direction = %s AND submitted_at >= %s AND status NOT IN ({left}) ORDER BY submitted_at, id",
+        [*params, TextMessage.Direction.OUTGOING.value, since.timestamp(), *(status.value for status in _NEVER_LEFT)],
     )
     to: dict[int, list[tuple[Answered, str]]] = defaultdict(list)
-    for contact_id, frm, *message in sent.values_list("contact", "frm", "pk", "campaign", "submitted_at"):
+    for contact_id, frm, *message in sent:
         to[contact_id].append((Answered(*message), frm))
     return [_latest(to.get(contact_id or 0, ()), ours, at) for contact_id, ours, at in asked]
 
@@ -346,14 +358,23 @@ def wake(now: datetime | None = None) -> int:
         return woken + due.exclude(assignee="").update(state=State.ASSIGNED, snoozed_until=None)
 
 
-def close(conversation: Conversation, by: Any = "", *, seen: int | None = None, at: datetime | None = None) -> bool:
+def close(
+    conversation: Conversation,
+    by: Any = "",
+    *,
+    seen: int | None = None,
+    if_read: bool = False,
+    at: datetime | None = None,
+) -> bool:
     """Done: it leaves the backlog, and is nobody's. False when it was closed already.
 
     `seen` is the id of the last inbound message that was seen: what came after it keeps the conversation open, False.
+    Who cannot say so gives `if_read`: then what nobody has looked at keeps it open.
     """
     with engine.write():
         row = _lock(conversation)
-        done = not _unseen(row, seen)[0] and bool(_close([row], name_of(by), at or timezone.now()))
+        stays = (if_read and row.unread) or _unseen(row, seen)[0]
+        done = not stays and bool(_close([row], name_of(by), at or timezone.now()))
     conversation.refresh_from_db()
     return done
 
@@ -415,11 +436,19 @@ def mark_read(conversation: Conversation, *, seen: int | None = None) -> int:
     return unread
 
 
-def note(conversation: Conversation, text: str, author: Any = "") -> Note:
-    """Keeps a note for the team; it is never sent. Raises `ValueError` for an empty one."""
+def note(conversation: Conversation, text: str, author: Any = "", *, once: str = "") -> Note:
+    """Keeps a note for the team; it is never sent. Raises `ValueError` for an empty one.
+
+    `once` is a fresh token of up to 32 characters: the same one again, as by a double click, answers the note that
+    there is.
+    """
     if not text.strip():
         raise ValueError("The note is empty")
-    return Note.objects.create(conversation=conversation, text=text, author=name_of(author))
+    with engine.write():
+        row = _lock(conversation)
+        if once and (kept := Note.objects.filter(conversation=row, once=once).first()):
+            return kept
+        return Note.objects.create(conversation=row, text=text, author=name_of(author), once=once or None)
 
 
 def _change(conversation: Conversation, only: Q, **values: Any) -> bool:
@@ -566,12 +595,16 @@ def recent(*states: str) -> QuerySet[Conversation]:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of a thread: a message, either way, or a note; when it was, and who of us wrote it, if that is known."""
+    """One line of a thread: a message, either way, or a note; when it was, and who of us wrote it, if that is known.
+
+    `automatic`: a rule, the office hours or a confirmation has sent it, and nobody of the team.
+    """
 
     at: datetime
     message: TextMessage | None = None
     note: Note | None = None
     author: str = ""
+    automatic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -594,8 +627,9 @@ def thread(conversation: Conversation, *, before: str = "", most: int = 50) -> P
     messages = TextMessage.objects.in_bulk([pk for _, kind, pk in shown if kind == "m"])
     notes = Note.objects.in_bulk([pk for _, kind, pk in shown if kind == "n"])
     authors = dict(TeamReply.objects.filter(message__in=messages).values_list("message", "author"))
+    unaided = set(AutomaticText.objects.filter(message__in=messages).values_list("message", flat=True))
     entries = [
-        Entry(at, message=messages[pk], author=authors.get(pk, ""))
+        Entry(at, message=messages[pk], author=authors.get(pk, ""), automatic=pk in unaided)
         if kind == "m"
         else Entry(at, note=notes[pk], author=notes[pk].author)
         for at, kind, pk in shown

@@ -23,6 +23,7 @@ from .conversations import Answered, Incoming, Taken
 from .models import Contact, Event, Sender, TextMessage
 
 NUMBER = re.compile(r"\+[0-9]{3,15}")
+TABLE = TextMessage._meta.db_table
 
 
 def obey(text: InboundText) -> None:
@@ -61,8 +62,8 @@ class _Draft:
     reference: str
     event: Event
     text: InboundText
-    contact_id: int | None
-    sender_id: int | None
+    contact: Contact | None
+    sender: Sender | None
     answers: Answered | None
     reading: Reading
 
@@ -72,21 +73,20 @@ def _new(texts: Sequence[tuple[Event, InboundText]]) -> dict[str, tuple[Event, I
     said: dict[str, tuple[Event, InboundText]] = {}
     for event, text in texts:
         said.setdefault(_reference(event, text), (event, text))
-    stored = TextMessage.objects.filter(engine.among(TextMessage, "reference", [*said]))
-    known = set(stored.values_list("reference", flat=True))
+    is_one, params = engine.one_of("reference", [*said])
+    known = {reference for (reference,) in engine.rows(f"SELECT reference FROM {TABLE} WHERE {is_one}", params)}
     return {reference: pair for reference, pair in said.items() if reference not in known}
 
 
 def _attributed(new: Mapping[str, tuple[Event, InboundText]]) -> list[_Draft]:
     """Who wrote each text, to which sender, what it answers and what it orders: three queries."""
     numbers = sorted({text.number for _, text in new.values()})
-    contacts = Contact.objects.filter(engine.among(Contact, "number", numbers)).values_list("number", "pk")
+    contact_of = {c.number: c for c in Contact.objects.filter(engine.among(Contact, "number", numbers))}
     ours = sorted({text.sender for _, text in new.values()})
-    senders = Sender.objects.filter(number__in=ours).values_list("account__alias", "number", "pk")
-    contact_of, sender_of = dict(contacts), {(alias, number): pk for alias, number, pk in senders}
-    answers = conversations.answered(
-        [(contact_of.get(text.number), text.sender, event.received_at) for event, text in new.values()]
-    )
+    senders = Sender.objects.filter(number__in=ours).select_related("account")
+    sender_of = {(sender.account.alias, sender.number): sender for sender in senders}
+    asked = [(contact_of.get(text.number), text.sender, event.received_at) for event, text in new.values()]
+    answers = conversations.answered([(contact and contact.pk, to, at) for contact, to, at in asked])
     return [
         _Draft(
             reference,
@@ -143,20 +143,22 @@ def _insert(drafts: Sequence[_Draft]) -> dict[str, TextMessage]:
     common = {"direction": TextMessage.Direction.INCOMING.value, "status": Status.RECEIVED.value}
     common |= {"created_on": timezone.now(), "attempt": new_reference()}
     told = {draft.reference: _told(draft) for draft in drafts}
+    people = {draft.reference: (draft.contact, draft.sender) for draft in drafts}
     fields = [field for field in TextMessage._meta.concrete_fields if not field.primary_key]
     usual = TextMessage(**common)
     plain = {f.attname: f.get_db_prep_save(getattr(usual, f.attname), connection) for f in fields}
     rows = [(plain | values).values() for values in told.values()]
     quote = connection.ops.quote_name
     engine.insert(TextMessage._meta.db_table, [quote(f.column) for f in fields], [(*row,) for row in rows])
-    stored = TextMessage.objects.filter(engine.among(TextMessage, "reference", [*told]))
-    found = stored.values_list("reference", "pk", "attempt")
+    is_one, params = engine.one_of("reference", [*told])
+    found = engine.rows(f"SELECT reference, id, attempt FROM {TABLE} WHERE {is_one}", params)
     if len(found) < len(told):  # MariaDB passes over what another constraint forbids, too
         raise IntegrityError("An inbound text could not be stored: its contact or sender is gone")
     mine = {}
     for reference, pk, attempt in found:
         if attempt == usual.attempt:
             mine[reference] = message = TextMessage(pk=pk, **common, **told[reference])
+            message.contact, message.sender = people[reference]
             message._state.adding, message._state.db = False, DEFAULT_DB_ALIAS
     return mine
 
@@ -165,8 +167,8 @@ def _told(draft: _Draft) -> dict[str, Any]:
     """What distinguishes this message from other inbound ones: columns and their plain values."""
     return {
         "reference": draft.reference,
-        "contact_id": draft.contact_id,
-        "sender_id": draft.sender_id,
+        "contact_id": draft.contact and draft.contact.pk,
+        "sender_id": draft.sender and draft.sender.pk,
         "frm": draft.text.number[:21],
         "to": draft.text.sender[:21],
         "text": draft.text.text,

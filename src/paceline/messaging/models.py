@@ -478,6 +478,10 @@ class Note(models.Model):
     author = models.CharField(max_length=254, blank=True)
     text = models.TextField()
     at = models.DateTimeField(default=timezone.now, editable=False)
+    once = models.CharField(max_length=32, null=True, editable=False)  # the form that it was written in
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["conversation", "once"], name="once_per_form")]
 
     def __str__(self) -> str:
         return f"note {self.pk}"

@@ -8,6 +8,7 @@ that releases, under a lock on all reply-aware campaigns: two of them never fill
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -268,6 +269,12 @@ def _submits(campaign: Campaign, now: float) -> list[tuple[float, int]]:
 
 # --- the curve ------------------------------------------------------------------------------------------------
 
+SAMPLES_MOST = 960
+"""So many samples a campaign has at the most, so that its curve costs the same however long it runs …"""
+
+SAMPLES_KEPT = 480
+"""… with more, only the peaks of so many stretches of time stay, or of half as many: twice what is drawn."""
+
 _sampled: dict[tuple[int, datetime], tuple[float, int, int, int]] = {}
 
 
@@ -290,8 +297,38 @@ def record(now: float) -> int:
         if sample != before:
             values = dict(zip(("released", "backlog", "line"), sample, strict=True))
             BacklogSample.objects.create(campaign=campaign, at=datetime.fromtimestamp(now, UTC), **values)
+            _thin(campaign)
             written += 1
     return written
+
+
+def _thin(campaign: Campaign) -> None:
+    """Removes those of too many samples that are no peak of their stretch of time."""
+    mine = BacklogSample.objects.filter(campaign=campaign)
+    if mine.count() <= SAMPLES_MOST:
+        return
+    rows = mine.order_by("at", "pk").values_list("at", "backlog", "pk")
+    for part in engine.chunks(not_peaks([(at.timestamp(), backlog, pk) for at, backlog, pk in rows])):
+        with engine.write():
+            BacklogSample.objects.filter(pk__in=part).delete()
+
+
+def not_peaks(samples: Sequence[tuple[float, int, int]]) -> list[int]:
+    """The ids of those samples (moment, backlog, id) that may go, oldest first; the first and the last one stay.
+
+    Stretches begin at the same moments whoever looks, and the next longer ones are two of them: when two processes
+    thin at once, knowing different samples, each stretch still has its peak.
+    """
+    begin, end = samples[0], samples[-1]
+    length = SAMPLE_SECONDS
+    while (end[0] - begin[0]) / length > SAMPLES_KEPT:
+        length *= 2
+    peaks: dict[int, tuple[int, float, int]] = {}
+    for at, backlog, pk in samples:
+        stretch = int(at // length)
+        peaks[stretch] = max(peaks.get(stretch, (-1, 0.0, 0)), (backlog, -at, -pk))
+    stay = {begin[2], end[2], *(-pk for _, _, pk in peaks.values())}
+    return [pk for _, _, pk in samples if pk not in stay]
 
 
 def _last(campaign: Campaign) -> tuple[float, int, int, int]:
@@ -299,8 +336,6 @@ def _last(campaign: Campaign) -> tuple[float, int, int, int]:
     return (row.at.timestamp(), row.released, row.backlog, row.line) if row else (0.0, -1, -1, -1)
 
 
-def curve(campaign: Campaign, most: int = 500) -> list[BacklogSample]:
-    """The samples in the order of time; of more than `most` every so many, the last one always."""
-    rows = list(BacklogSample.objects.filter(campaign=campaign).order_by("at"))
-    step = max(1, math.ceil(len(rows) / most))
-    return rows[::-1][::step][::-1]
+def curve(campaign: Campaign) -> list[BacklogSample]:
+    """The samples in the order of time: some hundreds, however long it has run, and every peak of the backlog."""
+    return list(BacklogSample.objects.filter(campaign=campaign).order_by("at", "pk"))

@@ -98,6 +98,18 @@ def get(name: str) -> KeywordRule:
     return found
 
 
+def fault(rule: KeywordRule) -> str:
+    """What is wrong with a rule as things stand now, in a sentence; empty when nothing is.
+
+    A phone that it forwards to may have become a sender of ours since it was written; the settings may have changed.
+    """
+    try:
+        rule.full_clean(validate_unique=False)
+    except ValidationError as error:
+        return _in_one_line(error)
+    return ""
+
+
 def _in_one_line(error: ValidationError) -> str:
     """Every fault with its field, as one sentence."""
     if not hasattr(error, "error_dict"):
@@ -246,7 +258,7 @@ _CHECKS: dict[str, Any] = {
 
 def in_force() -> list[KeywordRule]:
     """The active rules, in the order in which they are looked at."""
-    return list(KeywordRule.objects.filter(active=True).select_related("list").order_by("position", "pk"))
+    return list(KeywordRule.objects.filter(active=True).order_by("position", "pk"))
 
 
 def matching(candidates: Iterable[KeywordRule], text: str, contact: Contact | None) -> list[KeywordRule]:

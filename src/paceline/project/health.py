@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import stat
 import time
@@ -11,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
+from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.utils import timezone
@@ -18,23 +20,30 @@ from django.utils import timezone
 from paceline.dispatcher import embedded
 from paceline.messaging import (
     accounts,
+    automatic,
     breaker,
     checks,
+    conversations,
     engine,
     installation,
     lanes,
     reconcile,
+    replies,
+    rules,
     secrets,
     senders,
     suppressions,
+    twoway,
 )
-from paceline.messaging.models import Account, Campaign, Event, Sender, Suppression, TextMessage
+from paceline.messaging.models import Account, Campaign, Event, KeywordRule, Sender, Suppression, TextMessage
 from paceline.sms import numbers
+from paceline.sms.keywords import Keyword
 from paceline.sms.providers import Provider, local
 from paceline.sms.status import Status
 
 DISK_LEAST = 200 * 2**20
 CLOCK_MOST_SECONDS = 0.5
+ENDED = (Campaign.State.FINISHED, Campaign.State.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,10 @@ def findings(data_dir: Path) -> Iterator[Finding]:
         _dispatcher,
         _messages,
         _optouts,
+        _two_way,
+        _rules,
+        _mail,
+        _reply_pace,
     ]
     for question in questions:
         try:
@@ -227,6 +240,69 @@ def _messages(data_dir: Path) -> Iterator[Finding]:
     yield Finding(
         "webhooks", True, f"{stuck} reports wait for a message that we do not know" if stuck else "all applied"
     )
+
+
+VARIABLES = {"WEBHOOK_URL": "PACELINE_PUBLIC_URL"}  # where a key of PACELINE is not its variable without the prefix
+RIGHT = {"WEBHOOK_URL": "https://sms.example.org"}
+
+
+def _two_way(data_dir: Path) -> Iterator[Finding]:
+    found = list(twoway.faults())
+    for fault in found:
+        name = VARIABLES.get(fault.key, f"PACELINE_{fault.key}")
+        yield Finding(name, False, fault.wrong, f"set {name} to: {RIGHT.get(fault.key, fault.right)}")
+    if found:
+        return
+    ours = settings.PACELINE
+    named = [each for each in ("STOP", "START", "HELP") if automatic.confirmation(Keyword(each.lower()))]
+    words = f"{', '.join(named)} confirmed" if named else "STOP, START and HELP are obeyed and not confirmed"
+    if hours := ours["OFFICE_HOURS"]:
+        words += f"; office hours {hours}, {'closed' if automatic.closed_text(timezone.now()) else 'open'} now"
+    yield Finding("automatic answers", True, f"{words}; at most {ours['AUTOMATIC_PER_MINUTE']} a minute")
+
+
+def _rules(data_dir: Path) -> Iterator[Finding]:
+    active = rules.in_force()
+    for rule in active:
+        if why := rules.fault(rule):
+            fix = f"write it anew, or: paceline keywords disable {shlex.quote(rule.name)}"
+            yield Finding(f"rule {rule}", False, why, fix)
+    yield Finding("keyword rules", True, f"{len(active)} in force")
+
+
+def _mail(data_dir: Path) -> Iterator[Finding]:
+    """Asked only where a rule forwards to an e-mail address."""
+    if not any(action.do == "forward" and "@" in action.value for each in rules.in_force() for action in _read(each)):
+        return
+    if settings.DEFAULT_FROM_EMAIL.endswith("@localhost"):
+        said = f"{settings.DEFAULT_FROM_EMAIL} is nobody whom another mail server takes e-mails from"
+        yield Finding("PACELINE_EMAIL_FROM", False, said, "set PACELINE_EMAIL_FROM to: texts@example.org, one of yours")
+    try:
+        with mail.get_connection():
+            pass
+    except OSError as error:  # smtplib's too
+        said = f"the mail server does not let us in ({type(error).__name__}): texts wait to be forwarded"
+        fix = "start it, or set PACELINE_EMAIL_URL to: smtp+tls://user:password@smtp.example.org:587"
+        yield Finding("PACELINE_EMAIL_URL", False, said, fix)
+    else:
+        yield Finding("e-mail", True, "the mail server answers")
+
+
+def _read(rule: KeywordRule) -> list[rules.Action]:
+    """Its actions; none of a rule whose fault is said elsewhere."""
+    return [] if rules.fault(rule) else rules.actions_of(rule)
+
+
+def _reply_pace(data_dir: Path) -> Iterator[Finding]:
+    aware = [each for each in Campaign.objects.exclude(state__in=ENDED).order_by("pk") if replies.is_aware(each)]
+    for campaign in aware:
+        try:
+            replies.pace(campaign).check()
+        except ValueError as error:
+            fix = f"paceline campaign pace {campaign.pk} --line 60 --team-size 2 --office-hours 'Mon-Fri 9-17'"
+            yield Finding(f"reply pace of {campaign}", False, str(error), fix)
+    words = f"{conversations.backlog().total} conversations open"
+    yield Finding("inbox", True, words + (f"; {len(aware)} campaigns follow them" if aware else ""))
 
 
 def _optouts(data_dir: Path) -> Iterator[Finding]:

@@ -79,16 +79,20 @@ def list_(show: str, person: str | None, as_json: bool) -> None:
 def show(conversation_id: str, region: str | None, as_json: bool) -> None:
     """Shows the last of what was said in a conversation, with its notes.
 
-    It stays unread.
+    It stays unread; the last line closes it as it was shown.
     """
     from paceline.messaging import conversations
 
     found = _get(conversation_id, region)
     entries = conversations.thread(found, most=SHOWN).entries
-    value = _value(found) | {"thread": [_entry(each) for each in entries], "obstacle": conversations.obstacle(found)}
+    seen = _seen(entries)
+    obstacle = conversations.obstacle(found)
+    value = _value(found) | {"thread": [_entry(each) for each in entries], "seen": seen, "obstacle": obstacle}
     lines = [_line(found), *(_said(each) for each in entries)]
-    if value["obstacle"]:
-        lines.append(f"No reply can be sent: {value['obstacle']}")
+    if obstacle:
+        lines.append(f"No reply can be sent: {obstacle}")
+    if found.state != conversations.State.CLOSED:
+        lines.append(f"When it is done: paceline inbox close {found.pk} --seen {seen}")
     say(value, as_json, lines)
 
 
@@ -145,7 +149,7 @@ def assign(conversation_id: str, person: str, taking_from: str, region: str | No
     found = _get(conversation_id, region)
     if not conversations.assign(found, person, taking_from=taking_from):
         if found.state == conversations.State.CLOSED:
-            fail(f"Conversation {found.pk} is closed; a text of theirs opens it, or the Reopen button of the dashboard")
+            fail(f"Conversation {found.pk} is closed; open it first: paceline inbox reopen {found.pk}")
         fail(
             f"Conversation {found.pk} is {found.assignee or 'nobody'}'s; take it over: "
             f"paceline inbox assign {found.pk} {person} --from {found.assignee or 'NAME'}"
@@ -154,23 +158,75 @@ def assign(conversation_id: str, person: str, taking_from: str, region: str | No
 
 
 @inbox.command()
+@ID
+@REGION
+@as_json
+@installed
+def release(conversation_id: str, region: str | None, as_json: bool) -> None:
+    """Gives a conversation back to all: nobody has it any more."""
+    from paceline.messaging import conversations
+
+    found = _get(conversation_id, region)
+    if not conversations.release(found):
+        why = "is closed" if found.state == conversations.State.CLOSED else "is nobody's"
+        fail(f"Conversation {found.pk} {why}, so there is nothing to release; see: paceline inbox show {found.pk}")
+    say(_value(found), as_json, f"Conversation {found.pk} is open to all")
+
+
+@inbox.command()
 @click.argument("conversation_ids", metavar="ID...", nargs=-1, required=True)
+@BY
+@click.option("--seen", type=click.IntRange(min=0), help="The last text that you have seen, as show says it.")
+@click.option("--anyway", is_flag=True, help="Also over texts that nobody has read.")
+@REGION
+@as_json
+@installed
+def close(
+    conversation_ids: tuple[str, ...], by: str, seen: int | None, anyway: bool, region: str | None, as_json: bool
+) -> None:
+    """Closes conversations; a text of theirs opens them again.
+
+    What has a text that nobody has read, or that came after --seen, stays open: exit code 1.
+    """
+    from paceline.messaging import conversations
+
+    if seen is not None and (anyway or conversation_ids[1:]):
+        fail("--seen is for one conversation, and without --anyway", WRONG_USAGE)
+    found = {each.pk: each for each in (_get(one, region) for one in conversation_ids)}.values()
+    if_read = seen is None and not anyway
+    closed = [conversations.close(each, by, seen=seen, if_read=if_read) for each in found].count(True)
+    unread = [each for each in found if each.state != conversations.State.CLOSED]
+    left = len(found) - closed - len(unread)
+    value = {"closed": closed, "left": left, "unread": [each.pk for each in unread]}
+    say(value, as_json, f"{closed} closed" + (f"; {left} were closed already" if left else ""))
+    if unread:
+        fail(" ".join(_still_open(each, seen) for each in unread))
+
+
+def _still_open(conversation: Any, seen: int | None) -> str:
+    """Why it was not closed, and what next."""
+    pk = conversation.pk
+    what = "they have written since you looked" if seen is not None else f"{conversation.unread} unread"
+    return (
+        f"Conversation {pk} stays open: {what}. Look first: paceline inbox show {pk}; or close it all the same: "
+        f"paceline inbox close {pk} --anyway."
+    )
+
+
+@inbox.command()
+@ID
 @BY
 @REGION
 @as_json
 @installed
-def close(conversation_ids: tuple[str, ...], by: str, region: str | None, as_json: bool) -> None:
-    """Closes conversations; a text of theirs opens them again."""
+def reopen(conversation_id: str, by: str, region: str | None, as_json: bool) -> None:
+    """Opens a closed conversation again, by hand."""
     from paceline.messaging import conversations
 
-    found = [_get(each, region) for each in conversation_ids]
-    closed = conversations.close_all([each.pk for each in found], by)
-    left = len({each.pk for each in found}) - closed
-    say(
-        {"closed": closed, "left": left},
-        as_json,
-        f"{closed} closed" + (f"; {left} were closed already" if left else ""),
-    )
+    found = _get(conversation_id, region)
+    if not conversations.reopen(found, by):
+        fail(f"Conversation {found.pk} is {found.state} already; see: paceline inbox show {found.pk}")
+    say(_value(found), as_json, f"Conversation {found.pk} is open again")
 
 
 @inbox.command()
@@ -273,17 +329,24 @@ def _line(conversation: Any) -> str:
     )
 
 
+def _seen(entries: Any) -> int:
+    """The id of the last text of theirs among these; 0 when there is none."""
+    return max((e.message.pk for e in entries if e.message and e.message.direction == "incoming"), default=0)
+
+
 def _entry(entry: Any) -> dict[str, Any]:
     if entry.note:
         return {"at": entry.at, "kind": "note", "text": entry.note.text, "author": entry.author}
     kind, status = entry.message.direction, entry.message.status
-    return {"at": entry.at, "kind": kind, "text": entry.message.text, "author": entry.author, "status": status}
+    value = {"at": entry.at, "kind": kind, "text": entry.message.text, "author": entry.author, "status": status}
+    return value | {"automatic": entry.automatic}
 
 
 def _said(entry: Any) -> str:
     value = _entry(entry)
     who = {"note": "note", "incoming": "they", "outgoing": "we"}[value["kind"]]
-    how = f" ({value['author']})" if value["author"] else ""
+    said_by = "automatic" if value.get("automatic") else value["author"]
+    how = f" ({said_by})" if said_by else ""
     status = f"  [{value['status']}]" if value["kind"] == "outgoing" else ""
     return f"  {_at(value['at'])}  {who}{how}: {_plain(value['text'])}{status}"
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -269,10 +271,31 @@ def erase(number: str, yes: bool, region: str | None, as_json: bool) -> None:
             fail("Nothing was erased. To do this, say --yes too", UNSAFE)
         if not click.confirm(f"Erase {to} from contacts, messages, webhooks and evidence, for good?", err=True):
             fail("Nothing was erased", UNSAFE)
-    done = erasure.erase(to)
+    with _looking_at_webhooks() as progress:
+        done = erasure.erase(to, progress=progress)
     contact = "the contact, " if done.contact else ""
     words = f"Erased: {contact}{done.messages} messages, {done.webhooks} webhooks. They will not be texted"
     say(asdict(done), as_json, words)
+    if done.pending:
+        fail(
+            f"{done.pending} webhooks that name {to} are still there: they hold what others said or were sent, and it "
+            f"is not applied yet. It is within 72 hours; then once more: paceline optout erase {to} --yes"
+        )
+
+
+@contextmanager
+def _looking_at_webhooks() -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on the terminal; None where there is none."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with click.progressbar(length=1, label="Looking into webhooks", file=sys.stderr) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        yield show
 
 
 @optout.command()
