@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("paceline", "0009_contact_indexes"),
+        ("paceline", "0010_indexes_by_use"),
     ]
 
     operations = [
