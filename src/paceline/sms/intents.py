@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from . import keywords, wordings
+from . import hunch, keywords, wordings
 from .keywords import Keyword
 from .patterns import Phrases, Step, steps_of
 from .wordings import Meant
@@ -68,7 +68,32 @@ def read(text: str) -> Reading:
     """
     if exact := keywords.classify(text):
         return Reading(exact, Certainty.EXACT)
-    said = [left for clause in _clauses(text) if (left := _left(clause))]
+    parted = list(clauses(text))
+    return _reconsidered(_by_rules(parted), hunch.sound(text, parted))
+
+
+def read_by_rules(text: str) -> Reading:
+    """What is read without `hunch`: what the weights that it has are fitted beside."""
+    if exact := keywords.classify(text):
+        return Reading(exact, Certainty.EXACT)
+    return _by_rules(list(clauses(text)))
+
+
+def _reconsidered(reading: Reading, sound: float) -> Reading:
+    """A reading by the rules, once it is known how the text sounds. What is clear stays so, and HELP is no doubt."""
+    if reading == ORDINARY and sound >= _LIKELY:
+        return _DOUBTFUL
+    return ORDINARY if reading == _DOUBTFUL and sound <= _UNLIKELY else reading
+
+
+_LIKELY = 0.5
+"""From here on an ordinary reply is doubtful."""
+_UNLIKELY = -1.2
+"""Down from here a doubtful reply is ordinary. Both were chosen on replies that the weights were not fitted to."""
+
+
+def _by_rules(parted: list[list[str]]) -> Reading:
+    said = [left for clause in parted if (left := _left(clause))]
     meant = [_meant(clause) for clause in said]
     heard = {_weighed(signs) for signs in meant}
     if _CLEAR in heard:
@@ -142,7 +167,7 @@ _SPACED = re.compile(r"(?<!\S)[^\W\d_](?:[ .\-_*][^\W\d_]){2,}(?!\w)")
 """s t o p, S.T.O.P"""
 
 
-def _clauses(text: str) -> Iterator[list[str]]:
+def clauses(text: str) -> Iterator[list[str]]:
     """The clauses of a text as words, misspellings put right."""
     text = text.strip()[:LONGEST_TEXT].translate(_SIGN_TABLE)[:LONGEST_TEXT]
     text = _SPACED.sub(lambda spaced: "".join(filter(str.isalnum, spaced[0])), text)
