@@ -86,9 +86,9 @@ def _reconsidered(reading: Reading, sound: float) -> Reading:
     return ORDINARY if reading == _DOUBTFUL and sound <= _UNLIKELY else reading
 
 
-_LIKELY = 0.5
+_LIKELY = 0.6
 """From here on an ordinary reply is doubtful."""
-_UNLIKELY = -1.2
+_UNLIKELY = -0.9
 """Down from here a doubtful reply is ordinary. Both were chosen on replies that the weights were not fitted to."""
 
 
