@@ -88,7 +88,7 @@ def _reconsidered(reading: Reading, sound: float) -> Reading:
 
 _LIKELY = 0.6
 """From here on an ordinary reply is doubtful."""
-_UNLIKELY = -0.9
+_UNLIKELY = -1.0
 """Down from here a doubtful reply is ordinary. Both were chosen on replies that the weights were not fitted to."""
 
 

@@ -170,8 +170,8 @@ def report(name: str, judged: list[tuple[Example, float]]) -> None:
         return f"{share(True, heard):.1f}/{share(False, heard):.1f}"
 
     print(f"  {name}: rules alone {both(99, -99)} (opt-outs heard/ordinary mistaken, %)")
-    for unlikely in (-99, -1.2, -0.9, -0.6, -0.3):
-        at = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
+    for unlikely in (-99, -1.2, -1.0, -0.8, -0.6):
+        at = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
         print(f"    doubtful down to {unlikely}:", *(f"{likely}: {both(likely, unlikely)}" for likely in at))
 
 
