@@ -1,9 +1,9 @@
 """Does a reply sound like an order to stop, though no phrase of the rules says so?
 
-What `intents` has parted into clauses is looked at for signs: words, neighbours, four letters in a row, and kins: groups
-of words that mean much the same in six languages, so that what was learned of “texts” holds for “mensajes” too. Each
-sign has a weight, fitted to replies that were read by people (`tests/sms/optout_corpus/fit.py`). The weights of the
-signs that are found are added up; above nought it sounds like an order to stop. `why` tells which signs it was.
+What `intents` has parted into clauses is looked at for signs: words, neighbours, four letters in a row, and kins. A kin
+is a group of words that mean much the same, in six languages, so that what was learned of “texts” holds for “mensajes”
+too. Each sign has a weight, fitted to replies whose meaning is known (`tests/sms/optout_corpus/fit.py`). The weights of
+the signs that are found are added up; above nought it sounds like an order to stop. `why` tells which signs it was.
 
 Both tables are plain text beside this file: `hunch_kins.txt` is written by hand, `hunch_weights.txt` is fitted. Who
 changes a kin, or how signs are found, fits the weights anew.
@@ -41,7 +41,7 @@ def why(text: str, clauses: Sequence[Sequence[str]]) -> list[tuple[str, float]]:
 
 def scale(known: int) -> float:
     """What a sign counts among that many: a long reply has more of them and says no more."""
-    return 1 / max(1, known) ** 0.25
+    return float(max(1, known) ** -0.25)
 
 
 # -- Signs -------------------------------------------------------------------------------------------------------------

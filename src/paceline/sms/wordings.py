@@ -288,14 +288,16 @@ ELSEWHERE = {
         horas chega
         nao para de, horas para de, nao mais|tem|posso|recebi|chegou|recebemos, tira uma|a|o, mais informacoes|tarde
         parar no|na|em, parada de
-        nao me tire|tira|tirem|removam|excluam|descadastrem, nao cancele|cancelem|apague|apaguem, nao quero cancelar|sair
+        nao me tire|tira|tirem|removam|excluam|descadastrem, nao cancele|cancelem|apague|apaguem
+        nao quero cancelar|sair
         """,
     "Italian": """
         non voglio|vorrei disturbare, non ancora, ancora iscritt*
         non smette|smetto|smesso|smettono, ho smesso, basta cosi|un|una|uno|il|la|e|che, non ci|so|mi e
         non ho ricevuto|avuto|capito|trovato, piu informazioni|tardi, mi e arrivat*
         niente di|altro|cipolla|male|paura, mi fermo, si ferma
-        non toglietemi|cancellatemi|rimuovetemi|eliminatemi|disiscrivetemi, non cancellate|annullate, non voglio cancellarmi
+        non toglietemi|cancellatemi|rimuovetemi|eliminatemi|disiscrivetemi, non cancellate|annullate
+        non voglio cancellarmi
         """,
 }
 """The words of the rules in another sense, phrases parted by commas. They have no gaps: what is struck has a length."""

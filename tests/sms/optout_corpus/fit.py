@@ -7,7 +7,7 @@
 Only what `tune` gives is read, never a line that figures are made of. A sign that stands in fewer than three replies is
 left out. Weights are those of a linear support vector machine with squared hinge loss, found one reply after another
 (dual coordinate descent, Hsieh et al. 2008), in an order that a fixed seed gives. Weak signs are dropped, the rest is
-fitted anew. The same files give the same table.
+fitted anew. The same files give the same table; where a machine rounds otherwise, a few signs in it differ.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import fsum
 from pathlib import Path
 
 from paceline.sms import hunch, intents
@@ -81,7 +82,7 @@ def descend(seen: Sequence[Example], kept: set[str]) -> dict[str, float]:
         chance.shuffle(order)
         for at in order:
             row, scale, sign = rows[at], scales[at], wanted[at]
-            sound = scale * sum(map(weights.__getitem__, row)) + bias
+            sound = scale * fsum(map(weights.__getitem__, row)) + bias
             alpha = max(0.0, alphas[at] - (sign * sound - 1 + slack * alphas[at]) / curves[at])
             if step := (alpha - alphas[at]) * sign:
                 alphas[at] = alpha
@@ -112,8 +113,7 @@ def table(weights: dict[str, float], seen: Iterable[Example]) -> str:
         f"# {fingerprint(seen)}",
     ]
     for weight in sorted(by_weight, key=lambda each: (-abs(each), each)):
-        for line in wrapped(sorted(by_weight[weight])):
-            lines.append(f"{weight}|{line}")
+        lines += [f"{weight}|{line}" for line in wrapped(sorted(by_weight[weight]))]
     return "\n".join(lines) + "\n"
 
 
