@@ -50,6 +50,12 @@ def test_a_guess_of_a_phrase(text: str) -> None:
     assert read(text) == ORDINARY
 
 
+@pytest.mark.parametrize("word", ["LEAVE", "JOIN", "MENU", "scram"])
+def test_a_single_word(word: str) -> None:
+    """that no phrase knows is ordinary: a keyword rule may be waiting for it."""
+    assert read(word) == ORDINARY
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=200) | st.lists(st.sampled_from(WORDS)).map(" ".join))
 def test_any_reply(text: str) -> None:

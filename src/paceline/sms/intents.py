@@ -72,7 +72,9 @@ def read(text: str) -> Reading:
     parted = list(clauses(text))
     reading = _by_rules(parted)
     if reading == ORDINARY:
-        return _DOUBTFUL if hunch.sound(text, parted) >= _LIKELY else ORDINARY
+        # a doubt takes more than a word: single ones are what keyword rules live on (LEAVE, JOIN, MENU)
+        enough = sum(map(len, parted)) > 1
+        return _DOUBTFUL if enough and hunch.sound(text, parted) >= _LIKELY else ORDINARY
     if reading == _DOUBTFUL:
         return ORDINARY if hunch.sound(text, parted) <= _UNLIKELY else _DOUBTFUL
     return reading  # what is clear stays so, and HELP is no doubt

@@ -365,6 +365,8 @@ TABLE = (
         """
         ^ end|quit|cancel|remove|revoke|discontinue|halt|alto|parar|stp|removed|delete $
         ^ end ...1 it|this|these $
+        ^ terminate|unsubbed|removeme|stoptextingme|pleasestop|takemeoff|leavemealone|dontcontactme|donttextme $
+        ^ supprimez|supprimer|desactiver|deaktivieren|olvidenme|cancelenme|removam|descadastre|disattivate $
         ^ will|would|can you quit|end|cease $
         """,
     ),

@@ -158,7 +158,11 @@ def report(name: str, judged: list[tuple[Example, float]]) -> None:
     read = {example.text: rules(example.text) for example, _ in judged}
 
     def share(optout: bool, heard: Callable[[Certainty | None, float], bool]) -> float:
-        of = [(read[example.text], sound) for example, sound in judged if example.optout is optout]
+        of = [
+            (read[example.text], sound if "=1" not in example.signs else min(sound, 0.0))
+            for example, sound in judged
+            if example.optout is optout
+        ]
         return 100 * sum(heard(certainty, sound) for certainty, sound in of) / max(1, len(of))
 
     def both(likely: float, unlikely: float) -> str:
