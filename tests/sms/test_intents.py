@@ -1,10 +1,8 @@
 """What replies ask for, measured on a corpus of two authors: rules saw one half of it, the figures are the other's."""
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -14,9 +12,8 @@ from paceline.sms import intents, wordings
 from paceline.sms.intents import Certainty, Reading, read
 from paceline.sms.keywords import Keyword, classify
 
-CORPUS = Path(__file__).parent / "optout_corpus"
-KINDS = ("optouts", "ordinary")
-PARTS = ("", "_second", "_tuned", "_fresh")
+from .optout_corpus import APART, HALVED, KINDS, TUNED, held_out, replies, tune
+
 LANGUAGES = ("en", "fr", "es", "de", "pt", "it")
 STOP, START, HELP = Keyword.STOP, Keyword.START, Keyword.HELP
 
@@ -100,16 +97,6 @@ def test_any_reply(text: str) -> None:
 # -- The corpus --------------------------------------------------------------------------------------------------------
 
 
-def replies(name: str) -> list[str]:
-    """The lines of a file of the corpus: a language, a colon, a reply."""
-    return (CORPUS / f"{name}.txt").read_text(encoding="utf-8").splitlines()
-
-
-def held_out(line: str) -> bool:
-    """True for the half that no rule was written for. A line's half depends on nothing but the line."""
-    return hashlib.sha256(line.encode()).digest()[0] % 2 == 1
-
-
 def heard(lines: list[str], reader: Callable[[str], Reading] = read) -> Counter[str]:
     """How many of the lines are read as STOP with which certainty, as another intent, and as none."""
     readings = (reader(line.partition(": ")[2]) for line in lines)
@@ -146,7 +133,7 @@ def unseen(kind: str) -> dict[str, list[str]]:
 
 def test_the_corpus_is_in_order() -> None:
     """Enough replies of both kinds in both halves, each once, each with its language."""
-    lines = [line for name in KINDS for part in PARTS for line in replies(f"{name}{part}")]
+    lines = [line for name in KINDS for part in (*HALVED, *TUNED, *APART) for line in replies(f"{name}{part}")]
 
     assert len(set(lines)) == len(lines)
     assert {line.partition(": ")[0] for line in lines} == set(LANGUAGES)
@@ -156,8 +143,24 @@ def test_the_corpus_is_in_order() -> None:
     assert min(len(replies("optouts")), len(replies("ordinary"))) >= 600
 
 
+def test_what_may_be_looked_at() -> None:
+    """holds no line that figures are made of; what weights are fitted to not even in capitals or another tongue."""
+    kept_apart = [
+        line
+        for name in KINDS
+        for lines in (*(halves(f"{name}{part}")["held out"] for part in HALVED), *(replies(name + p) for p in APART))
+        for line in lines
+    ]
+
+    def said(lines: list[str]) -> set[str]:
+        return {line.partition(": ")[2].casefold().strip() for line in lines}
+
+    assert not set(kept_apart) & {line for name in KINDS for lines in tune(name).values() for line in lines}
+    assert not said(kept_apart) & said([line for name in KINDS for line in replies(f"{name}_more")])
+
+
 def test_the_figures_of_what_no_rule_was_written_for() -> None:
-    """Of the opt-outs 97 % are recognised, of the ordinary replies at most 3 % mistaken; few of either are doubtful."""
+    """Of the opt-outs 99 % are recognised, of the ordinary replies at most 3 % mistaken; few of either are doubtful."""
     optouts, ordinary = Counter[str](), Counter[str]()
     for author, said in unseen("optouts").items():
         heard_there, mistaken_there = heard(said), heard(unseen("ordinary")[author])
@@ -175,30 +178,52 @@ def test_the_figures_of_what_no_rule_was_written_for() -> None:
         print(f"{language}: recall {recall(heard(said)):.1%} of {len(said)}", end=", ")
         print(f"false positives {mistaken(heard(meant)):.1%} of {len(meant)}")
 
-    assert recall(optouts) >= 0.97
+    assert recall(optouts) >= 0.99
     assert mistaken(ordinary) <= 0.03
     assert optouts["doubtful"] < optouts.total() / 5
     assert ordinary["doubtful"] <= ordinary.total() * 0.03
 
 
 def test_the_figures_of_the_second_author() -> None:
-    """Whoever did not write the rules is heard less well: 94 % of the opt-outs, 4 % of the ordinary ones mistaken."""
+    """Whoever did not write the rules is heard less well: 98 % of the opt-outs, 4 % of the ordinary ones mistaken."""
     optouts, ordinary = (heard([*unseen(kind)["second author"], *unseen(kind)["written afterwards"]]) for kind in KINDS)
 
-    assert recall(optouts) >= 0.94
+    assert recall(optouts) >= 0.98
     assert mistaken(ordinary) <= 0.04
+
+
+def test_the_figures_of_odd_voices() -> None:
+    """Dialects, chat spelling, stories, an office's prose: voices set apart from all others are heard far less well."""
+    rules, both = (heard(replies("optouts_apart"), reader) for reader in (intents.read_by_rules, read))
+    mistaken_there = heard(replies("ordinary_apart"))
+    print(f"\nodd voices: {both.total()} opt-outs, recall {recall(both):.1%}, {dict(both)}; rules {recall(rules):.1%}")
+    print(f"odd voices: {mistaken_there.total()} ordinary, mistaken {mistaken(mistaken_there):.1%}")
+
+    assert recall(both) >= recall(rules) + 0.1
+    assert recall(both) >= 0.7
+    assert mistaken(mistaken_there) <= 0.03
 
 
 def test_the_figures_of_what_rules_were_written_for() -> None:
     """All but a few of the lines that were looked at are read as meant."""
     optouts, ordinary = (
-        heard([*halves(kind)["tune"], *halves(f"{kind}_second")["tune"], *replies(f"{kind}_tuned")]) for kind in KINDS
+        heard([line for part, lines in tune(kind).items() if part != "_more" for line in lines]) for kind in KINDS
     )
     print(f"\ntune: {optouts.total()} opt-outs, recall {recall(optouts):.1%}, {dict(optouts)}")
     print(f"tune: {ordinary.total()} ordinary, false positives {mistaken(ordinary):.1%}, {dict(ordinary)}")
 
     assert recall(optouts) >= 0.985
     assert mistaken(ordinary) <= 0.015
+
+
+def test_the_figures_of_what_weights_were_fitted_to() -> None:
+    """Short and hard replies, a word or two apart: many are heard, not all. Rules were not written for them."""
+    optouts, ordinary = (heard(replies(f"{kind}_more")) for kind in KINDS)
+    print(f"\nfitted: {optouts.total()} opt-outs, recall {recall(optouts):.1%}, {dict(optouts)}")
+    print(f"fitted: {ordinary.total()} ordinary, false positives {mistaken(ordinary):.1%}, {dict(ordinary)}")
+
+    assert recall(optouts) >= 0.83
+    assert mistaken(ordinary) <= 0.06
 
 
 def test_the_figures_bite() -> None:

@@ -262,6 +262,7 @@ ELSEWHERE = {
         recois plus|pas, plus|pas recu|recois|compris, ne recois
         plus de place|places|pain|temps|batterie|infos|questions|informations, plus informations, un peu plus, plus tard
         je quitte, ne quittez pas
+        enlevez|retirez|supprimez|effacez|desinscrivez|desabonnez|annulez pas, stop par erreur
         """,
     "Spanish": """
         parada de, planta baja, mas bajo|baja, marea esta baja, talla baja, esta|estoy|es baja, estoy de baja
@@ -271,6 +272,7 @@ ELSEWHERE = {
         no mas de|cebolla|boletos|tiempo|sal|preguntas, nada mas, mas informacion|info|tarde
         no me llego|llegaron|mandaron|enviaron|llega|escribieron, no me ha|han, no he recibido, no recibi
         no manden|mande|mandes|envien|envie la|el|los|las, no me manden|mande|envien la|el|factura, no quiero nada mas
+        no me|nos quiten|quites|saquen|saques|borren|borres|eliminen|den, no cancelen|borren|eliminen, no dejen de
         """,
     "German": """
         will|mochte nicht storen, noch nicht|keine, mich|uns auf die liste, hort auf zu regnen|schneien
@@ -279,18 +281,23 @@ ELSEWHERE = {
         keine nachricht|nachrichten|sms bekommen|erhalten, nicht bekommen|erhalten, nachricht nicht
         nicht mehr notig|krank|warten|kommen|heute|schaffen|da|lange|gesehen, habe|hab|haben keine|nichts
         nicht vor|nach|klingeln|bis, nehmen sie karten
+        nicht abmelden|austragen|streichen|entfernen|loschen|kundigen, meldet|loscht|streicht|nehmt mich nicht
         """,
     "Portuguese": """
         ainda nao, nao quero incomodar|atrapalhar, vou|posso|vao|ao sair, chega as|que|hoje|amanha|em, pedido chega
         horas chega
         nao para de, horas para de, nao mais|tem|posso|recebi|chegou|recebemos, tira uma|a|o, mais informacoes|tarde
         parar no|na|em, parada de
+        nao me tire|tira|tirem|removam|excluam|descadastrem, nao cancele|cancelem|apague|apaguem
+        nao quero cancelar|sair
         """,
     "Italian": """
         non voglio|vorrei disturbare, non ancora, ancora iscritt*
         non smette|smetto|smesso|smettono, ho smesso, basta cosi|un|una|uno|il|la|e|che, non ci|so|mi e
         non ho ricevuto|avuto|capito|trovato, piu informazioni|tardi, mi e arrivat*
         niente di|altro|cipolla|male|paura, mi fermo, si ferma
+        non toglietemi|cancellatemi|rimuovetemi|eliminatemi|disiscrivetemi, non cancellate|annullate
+        non voglio cancellarmi
         """,
 }
 """The words of the rules in another sense, phrases parted by commas. They have no gaps: what is struck has a length."""
@@ -358,6 +365,8 @@ TABLE = (
         """
         ^ end|quit|cancel|remove|revoke|discontinue|halt|alto|parar|stp|removed|delete $
         ^ end ...1 it|this|these $
+        ^ terminate|unsubbed|removeme|stoptextingme|pleasestop|takemeoff|leavemealone|dontcontactme|donttextme $
+        ^ supprimez|supprimer|desactiver|deaktivieren|olvidenme|cancelenme|removam|descadastre|disattivate $
         ^ will|would|can you quit|end|cease $
         """,
     ),
