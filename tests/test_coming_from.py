@@ -379,7 +379,7 @@ def everything_wrong_is_named(place: Place, entry: Entry) -> None:
 @of(VONAGE, "Create a View to Send SMS message: batch()")
 def once_each(place: Place, entry: Entry) -> None:
     assert place.run(entry).strip() == str(["accepted"] * 4 + ["duplicate"])
-    assert [accept.number for accept in place.carrier.accepts()] == [f"+1206555011{n}" for n in range(4)]
+    assert sorted(accept.number for accept in place.carrier.accepts()) == [f"+1206555011{n}" for n in range(4)]
 
 
 @of(VONAGE, "Create a View to Send SMS message: the loop")
