@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import threading
-import weakref
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.db import connection
 
 from paceline.dispatcher.loop import Dispatcher
 from paceline.dispatcher.wirelog import WireLog
@@ -227,27 +224,6 @@ def test_a_slot_that_is_missed_is_void(bench: Bench) -> None:
 
     assert bench.busiest()["all"] <= 20
     assert Counter(accept.number for accept in bench.carrier.accepts()).total() == 60
-
-
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="elsewhere nobody waits while holding a connection's lock")
-def test_garbage_is_collected_between_chores_alone(bench: Bench) -> None:
-    """A collector that runs in the midst of a claim may wait for a connection that waits for the claim: 30 seconds."""
-
-    class Ring:
-        def __init__(self) -> None:
-            self.itself = self
-
-    campaign_for(5, [100])
-    bench.start()
-    until(lambda: not gc.isenabled(), 10)
-    first = weakref.ref(Ring())
-    rings = [Ring() for _ in range(gc.get_threshold()[0] + 1000)]
-    del rings
-    until(lambda: first() is None, 20)
-    until(lambda: len(bench.carrier.accepts()) == 5, 30)
-    bench.stop()
-
-    assert gc.isenabled()
 
 
 def test_a_full_disk_under_the_wire_log_sends_nothing(bench: Bench) -> None:

@@ -29,7 +29,6 @@ from paceline.sms import errors, pacing
 from paceline.sms.providers import Provider
 from paceline.sms.transports import AsyncTransport
 
-from . import garbage
 from .chores import Chores
 from .wirelog import WireLog
 
@@ -394,26 +393,20 @@ class Dispatcher:
 
     async def _chore_loop(self) -> None:
         chores = Chores(self.clock)
-        if self._chores:
-            with garbage.by_hand():
-                await self._do_chores(chores)
-        await self._on(self._chore_thread, chores.close)
-
-    async def _do_chores(self, chores: Chores) -> None:
         synced = False
-        while not self._stopping.is_set():
+        while self._chores and not self._stopping.is_set():
             try:
                 if not synced:  # leases end by the database's clock, also before the first claim
                     await self._on(self._chore_thread, self.clock.sync)
                     synced = True
                 step = await self._on(self._chore_thread, chores.round)
-                await self._on(self._chore_thread, garbage.collect)
             except Exception as error:
                 await self._has_failed("chores", error)
                 continue
             if step.released:
                 self._released.set()
             await self._sleep(BREATH_SECONDS if step.more else CHORES_EVERY_SECONDS)
+        await self._on(self._chore_thread, chores.close)
 
     # --- waiting ----------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from django.apps import AppConfig
 from django.core.signals import setting_changed
+from django.db.backends.signals import connection_created
 
 
 class MessagingConfig(AppConfig):
@@ -11,9 +12,10 @@ class MessagingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import accounts, checks
+        from . import accounts, checks, turnstile
 
         checks.register_all()
+        connection_created.connect(turnstile.join, dispatch_uid="paceline.turnstile")
 
         def forget_providers(*, setting: str, **rest: object) -> None:
             if setting == "PACELINE":

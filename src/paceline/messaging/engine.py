@@ -8,7 +8,7 @@ import threading
 import time
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache, partial
 from operator import itemgetter
@@ -17,14 +17,9 @@ from typing import Any, TypeVar
 from django.db import OperationalError, connection, models, transaction
 from django.db.models.expressions import Col, RawSQL
 
-from . import turnstile
-
 log = logging.getLogger("paceline.engine")
 
 M = TypeVar("M", bound=models.Model)
-
-BUSY_SECONDS = 30.0
-"""How long a write waits for another process on SQLite."""
 
 CHUNK = 500
 """Rows that one write transaction may hold at the most, so that it stays short."""
@@ -33,7 +28,7 @@ LOAD = 10_000
 """Rows that one transaction of an import may hold on PostgreSQL, where hardly anybody waits for what it writes."""
 
 _writer = threading.RLock()
-"""SQLite has one writer. Threads of one process take turns here, instead of polling for its file lock."""
+"""SQLite has one writer. Threads of one process take turns here, processes at the turnstile."""
 
 _turn = threading.local()
 """Per thread: what waits for the end of its turn as the writer."""
@@ -43,7 +38,7 @@ _turn = threading.local()
 def write() -> Iterator[None]:
     """One short write transaction: IMMEDIATE on SQLite, READ COMMITTED elsewhere. No network inside."""
     if connection.vendor == "sqlite" and not connection.in_atomic_block:
-        with _afterwards(), _writer, _prompt_transaction():
+        with _afterwards(), _writer, transaction.atomic():
             yield
     else:
         with transaction.atomic():
@@ -80,32 +75,6 @@ def _afterwards() -> Iterator[None]:
             action()
         except Exception:
             log.exception("What follows a commit has failed; the commit stands")
-
-
-@contextmanager
-def _prompt_transaction() -> Iterator[None]:
-    """BEGIN IMMEDIATE, asked for every millisecond while another process writes, by the one whose turn it is next.
-
-    SQLite's own waiting sleeps up to 100 ms between two looks: beside a process with much to write it comes too late
-    again and again. So would any that only looks often, beside one whose threads follow each other without a gap: who
-    waits holds the turnstile, and through it nobody can pass by.
-    """
-    give_up_at = time.monotonic() + BUSY_SECONDS
-    with ExitStack() as transaction_block, connection.cursor() as cursor:
-        cursor.execute("PRAGMA busy_timeout = 0")
-        try:
-            with turnstile.held(str(connection.settings_dict["NAME"])):
-                while True:
-                    try:
-                        transaction_block.enter_context(transaction.atomic())
-                        break
-                    except OperationalError as error:
-                        if not is_busy(error) or time.monotonic() > give_up_at:
-                            raise
-                        time.sleep(turnstile.LOOK_SECONDS)
-        finally:
-            cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
-        yield
 
 
 @contextmanager
