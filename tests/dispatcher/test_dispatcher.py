@@ -226,6 +226,19 @@ def test_a_slot_that_is_missed_is_void(bench: Bench) -> None:
     assert Counter(accept.number for accept in bench.carrier.accepts()).total() == 60
 
 
+def test_a_gate_is_for_all_that_follow_closely(bench: Bench, monkeypatch) -> None:
+    """At 200 a second it is passed by several at a time: each is a commit. Used as before, and never over."""
+    passed, gate = [], outbox.gate
+    monkeypatch.setattr(outbox, "gate", lambda leases, clock: passed.append(len(leases)) or gate(leases, clock))
+    campaign = campaign_for(300, [1000], account_mps=200)
+    bench.start()
+    until(lambda: ended(campaign), 30)
+
+    assert sum(passed) >= 300
+    assert len(passed) <= 150
+    assert bench.busiest()["all"] <= 200
+
+
 def test_a_full_disk_under_the_wire_log_sends_nothing(bench: Bench) -> None:
     """What could not be written down is not submitted: the texts wait, none is uncertain; later each leaves once."""
     campaign_for(5, [100])

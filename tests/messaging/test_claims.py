@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from paceline.messaging import lanes, outbox
+from paceline.messaging import engine, lanes, outbox, turns
 from paceline.messaging.models import Account, Campaign, Limit, Sender, TextMessage
 from paceline.sms import pacing
 from paceline.sms.status import Status
@@ -350,3 +350,63 @@ def test_a_claim_asks_a_bounded_number_of_questions(clock, django_assert_max_num
 
     with django_assert_max_num_queries(12):
         assert len(outbox.claim(line.pk, clock)) == 500
+
+
+# --- the cost, and what it must not change --------------------------------------------------------------------
+
+
+def test_a_claim_reads_what_it_takes_and_not_that_many_from_each_lane(clock, monkeypatch):
+    """Twenty lanes share an account's rate: of each about its share is read, and all slots are used."""
+    line, bulk = account(mps=200), running()
+    for _ in range(20):
+        queued(sender(line, mps=None), 60, bulk)
+    read, rows = [], engine.rows
+
+    def counted(sql, params=()):
+        found = rows(sql, params)
+        read.extend(found if "UNION ALL" in sql else [])
+        return found
+
+    monkeypatch.setattr(engine, "rows", counted)
+    assert len(outbox.claim(line.pk, clock)) == 98
+    assert len(read) < 2 * 98
+
+
+@pytest.mark.parametrize("rate", [None, 200], ids=["no limit", "a limit"])
+def test_where_one_lane_has_nearly_everything_the_claim_is_as_large(clock, rate):
+    """What the other lanes do not need of their shares is read from the one that has more."""
+    line = account(mps=rate)
+    for _ in range(10):
+        queued(sender(line, mps=None))
+    queued(sender(line, mps=None), 600, running())
+
+    assert len(outbox.claim(line.pk, clock)) == (98 if rate else 500)
+
+
+def test_reading_by_shares_changes_nothing(monkeypatch):
+    """Whatever is queued where: the same messages in the same slots as when all of every lane is read at once."""
+    line = account()
+    lanes_ = [sender(line) for _ in range(3)]
+    campaigns_ = [running() for _ in range(3)]
+    amounts = st.lists(st.tuples(st.sampled_from(lanes_), st.sampled_from([None, *campaigns_]), st.integers(1, 12)))
+    some = st.sampled_from([None, 4, 30, 100])
+
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(amounts=amounts, limit=some, of_lanes=st.tuples(some, some, some), of_campaign=some)
+    def same(amounts, limit, of_lanes, of_campaign):
+        with undone():
+            Account.objects.update(mps=limit)
+            _set(campaigns_[0], mps=of_campaign, next_free_at=IDLE)
+            for lane, rate in zip(lanes_, of_lanes, strict=True):
+                _set(lane, mps=rate)
+            for lane, campaign, how_many in amounts:
+                queued(lane, how_many, campaign)
+            answers = []
+            for share in (1, engine.CHUNK):
+                with undone():
+                    monkeypatch.setattr(turns, "_share", lambda most, ranges, share=share: share)
+                    leases = outbox.claim(line.pk, Clock(), most=40)
+                    answers.append([(lease.id, lease.slot_at, lease.sender_id) for lease in leases])
+            assert answers[0] == answers[1]
+
+    same()

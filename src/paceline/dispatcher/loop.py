@@ -35,6 +35,7 @@ from .wirelog import WireLog
 log = logging.getLogger("paceline.dispatcher")
 
 CLAIM_EVERY_SECONDS = 0.2
+WORTH_A_CLAIM_SECONDS = 0.15  # so much of an account's time must be free; a round later there is more than that left
 CHORES_EVERY_SECONDS = 0.05
 IDLE_EVERY_SECONDS = 0.25
 SETTLE_EVERY_SECONDS = 0.05
@@ -46,6 +47,7 @@ SETTLE_TRIES = 5  # of a result that cannot be written though the database answe
 
 OBEYED_SECONDS = 0.24  # a submit begins so soon after its gate has begun, or not at all: STOP and pause are obeyed
 GATE_AHEAD_MOST_SECONDS = 0.2  # with the tolerance less than that
+GATE_LEAST_SECONDS = 0.025  # so much of a lane's time each gate is for, or every slot would have one of its own
 CLAIM_LEAST = 10
 FULL_AGAIN_SECONDS = 0.005
 HIRED_AT_ONCE = 32
@@ -79,7 +81,7 @@ class Reach:
             return
         self.lead *= 0.9
         self.claim_most = min(outbox.CLAIM_MOST, self.claim_most + self.claim_most // 4 + 1)
-        self.gate_ahead = max(outbox.GATE_AHEAD_SECONDS, self.gate_ahead * 0.95)
+        self.gate_ahead = max(outbox.GATE_AHEAD_SECONDS, self.gate_ahead * 0.98)
 
 
 class _Due(NamedTuple):
@@ -250,10 +252,13 @@ class Dispatcher:
         return found
 
     def _is_used_up(self, account: Account) -> bool:
-        """True when a claim would only take the locks to find that the account has no slot within its reach."""
+        """True when a claim would find few slots of the account within its reach, or none: others have claimed them.
+
+        A few are not worth its locks: there is time to come again.
+        """
         now, free_at = self.clock.now() + self._reach.lead, account.next_free_at or 0.0
-        reach = pacing.LOOKAHEAD_SECONDS
-        return now + reach < free_at <= now + reach + lanes.LEAD_MOST_SECONDS  # later: a stepped clock, for the claim
+        reach = now + pacing.LOOKAHEAD_SECONDS  # what is beyond it and a lead is a stepped clock, for the claim
+        return reach - WORTH_A_CLAIM_SECONDS < free_at <= reach + lanes.LEAD_MOST_SECONDS
 
     async def _gate_loop(self) -> None:
         while not self._stopping.is_set():
@@ -261,7 +266,7 @@ class Dispatcher:
             if not self._leases:
                 await self._leased.wait()
                 continue
-            early = self._leases[0][0] - self._reach.gate_ahead - self.clock.now()
+            early = self._leases[0][0] - self._reach.gate_ahead + GATE_LEAST_SECONDS - self.clock.now()
             if early > pacing.LOOKAHEAD_SECONDS + lanes.LEAD_MOST_SECONDS:  # the clock was stepped back since its claim
                 self._missed(heapq.heappop(self._leases)[2])
                 continue

@@ -254,8 +254,7 @@ def _explain(campaign: Campaign, word: str, wanted: str) -> None:
 
 def due() -> list[Campaign]:
     """Campaigns that a step may be waiting for: everything launched and not at its end."""
-    busy = Q(state__in=[State.RUNNING, State.PAUSED]) | Q(state=State.CANCELLED, finished_at=None)
-    return list(Campaign.objects.filter(busy).order_by("pk"))
+    return engine.read(Campaign, "state IN ('running', 'paused') OR state = 'cancelled' AND finished_at IS NULL")
 
 
 def is_due(campaign: Campaign, now: float) -> bool:

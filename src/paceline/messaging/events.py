@@ -140,7 +140,7 @@ def apply_due(now: float) -> int:
 
     A report whose message is not known (yet) is tried again with growing delays for 72 hours.
     """
-    due = list(Event.objects.filter(next_try_at__lte=now).order_by("pk")[:APPLY_MOST])
+    due = engine.read(Event, "next_try_at <= %s", [now], most=APPLY_MOST)
     if due:
         _apply_or_park(due, now)
     return len(due)

@@ -230,10 +230,12 @@ def _claim(
         horizon = now + pacing.LOOKAHEAD_SECONDS
         account, senders = lanes.open_timelines(row, now, horizon, most)
         campaigns = {} if only_direct or not senders else lanes.open_campaigns(now, horizon, most)
-        waiting = turns.waiting(senders, now, campaigns)
-        if account is None or not waiting:
+        if account is None:
             return Claimed()
         most = min(most, account.most)
+        waiting = turns.waiting(senders, now, campaigns, most)
+        if not waiting:
+            return Claimed()
         is_free = account.is_free(now) and all(lane.is_free(now) for lane in waiting)
         if is_free:
             leases = turns.at_once(account, waiting, now, most, attempt)

@@ -11,7 +11,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 from paceline.sms import pacing
@@ -23,6 +23,8 @@ TABLE = TextMessage._meta.db_table
 
 ORDER = "campaign_id, sender_id, priority, id"
 """How the index `claimable` has the messages of one status, and no other index has any."""
+
+SHARE_LEAST = 4
 
 
 class Lease(NamedTuple):
@@ -40,13 +42,20 @@ class Lease(NamedTuple):
 
 def at_once(account: lanes.Timeline, waiting: Sequence[Lane], now: float, most: int, attempt: str) -> list[Lease]:
     """Where no limit is passed everything has the same slot; the order is the same: by priority, then by turn."""
-    ranked = [
-        (message.priority, rank, message, lane)
-        for lane in waiting
-        for queue in lane.queues
-        for message, rank in zip(reversed(queue.messages), reversed(queue.ranks), strict=True)
-    ]
-    ranked.sort(key=itemgetter(0, 1))
+    while True:
+        ranked = [
+            (message.priority, rank, message, lane)
+            for lane in waiting
+            for queue in lane.queues
+            for message, rank in zip(reversed(queue.messages), reversed(queue.ranks), strict=True)
+        ]
+        ranked.sort(key=itemgetter(0, 1))
+        used = Counter(lane.sender.pk for _, _, _, lane in ranked[:most])
+        short = [lane for lane in waiting if lane.is_short_of(used[lane.sender.pk])]
+        if not short:
+            break
+        for lane in short:
+            lane.read_on()
     leases = []
     for _, _, message, lane in ranked[:most]:
         lane.timeline.taken += 1
@@ -88,13 +97,20 @@ class _Waiting(NamedTuple):
     campaign_id: int | None
 
 
+ITS_PLACE = attrgetter("priority", "id")
+
+
 @dataclass(slots=True)
 class _Queue:
-    """Messages of one lane that wait for the same limits, the first one last; `ranks` are their places on the lane."""
+    """Messages of one lane that wait for the same limits, the first one last; `ranks` are their places on the lane.
+
+    With `goes_on` there are more behind them, which have not been read.
+    """
 
     campaign: lanes.Timeline | None  # the campaign's own limit
     messages: list[_Waiting] = field(default_factory=list)
     ranks: list[int] = field(default_factory=list)
+    goes_on: bool = False
 
 
 class _Offer(NamedTuple):
@@ -114,6 +130,9 @@ class Lane:
     timeline: lanes.Timeline
     sender: Sender
     queues: list[_Queue]
+    _outbox: _Outbox
+    _share: int
+    _taken: list[int] = field(default_factory=list)
 
     def offer(self, base: float) -> _Offer:
         """What leaves here next, and when: not before `base`."""
@@ -145,6 +164,7 @@ class Lane:
         """Takes the queue's next message. True when it passes a limit here."""
         message = queue.messages.pop()
         queue.ranks.pop()
+        self._taken.append(message.id)
         self.timeline.take(slot_at, message.segments)
         self.sender.turn = message.campaign_id or self.sender.turn
         if queue.campaign is not None:
@@ -153,7 +173,20 @@ class Lane:
             self.queues = []
         elif not queue.messages:
             self.queues.remove(queue)
+            if queue.goes_on:
+                self.read_on()
         return bool(self.timeline.step or queue.campaign)
+
+    def is_short_of(self, messages: int) -> bool:
+        """True when it cannot tell what comes behind so many."""
+        return any(queue.goes_on and len(queue.messages) <= messages for queue in self.queues)
+
+    def read_on(self) -> None:
+        """Reads a larger share of what is queued here, again from the beginning: what has been taken still stands."""
+        self._share *= 4
+        found = self._outbox.read([self.timeline], self._share)[self.sender.pk]
+        rest = [message for message in found if message.id not in self._taken]
+        self.queues = self._outbox.queues(self.timeline, rest, _ends(found, self._share))
 
 
 class _Ready:
@@ -198,59 +231,101 @@ class _Ready:
         return offer._replace(slot_at=max(base, offer.slot_at)), lane
 
 
-def waiting(senders: Sequence[lanes.Timeline], now: float, campaigns: dict[int, lanes.Timeline | None]) -> list[Lane]:
-    """The lanes with the queued messages that a claim may take.
+def waiting(
+    senders: Sequence[lanes.Timeline], now: float, campaigns: dict[int, lanes.Timeline | None], most: int
+) -> list[Lane]:
+    """The lanes with the queued messages that a claim of `most` may take.
 
-    One index range per sender and running campaign, so that its cost does not grow with what is queued.
+    One index range per sender and running campaign, so that its cost does not grow with what is queued. Of each its
+    share of the claim is read, twice over; a lane that needs more reads on, so its cost does not grow with them either.
     """
-    found: dict[int, list[_Waiting]] = defaultdict(list)
-    limits: dict[int | None, lanes.Timeline | None] = {None: None, **campaigns}
-    ranges = [
-        (lane.limit.pk, campaign, min(lane.most, limit.most) if limit else lane.most)
-        for lane in senders
-        for campaign, limit in limits.items()
+    outbox = _Outbox(now, {None: None, **campaigns})
+    share = _share(most, len(senders) * len(campaigns))
+    found = outbox.read(senders, share)
+    return [
+        Lane(
+            line,
+            line.limit,
+            outbox.queues(line, found[line.limit.pk], _ends(found[line.limit.pk], share)),
+            outbox,
+            share,
+        )
+        for line in senders
+        if isinstance(line.limit, Sender) and found[line.limit.pk]
     ]
-    for part in engine.chunks(ranges, 100):
-        selects, params = [], []
-        for number, (sender_id, campaign, most) in enumerate(part):
-            of_campaign = "campaign_id IS NULL" if campaign is None else f"campaign_id = {int(campaign)}"
-            selects.append(
-                "SELECT * FROM (SELECT id, priority, segments, campaign_id, sender_id"
-                f" FROM {TABLE} WHERE status = 'queued' AND sender_id = %s AND {of_campaign} AND not_before <= %s"
-                f" ORDER BY priority, id LIMIT {int(most)}) AS q{number}"
-            )
-            params += [sender_id, now]
-        for row in engine.rows(" UNION ALL ".join(selects), params):
-            found[row[4]].append(_Waiting._make(row[:4]))
-    return [_lane(lane, found[lane.limit.pk], limits) for lane in senders if found[lane.limit.pk]]
 
 
-def _lane(timeline: lanes.Timeline, messages: list[_Waiting], limits: dict[int | None, lanes.Timeline | None]) -> Lane:
-    """What waits on a lane, by its limits, each queue in the order of the lane."""
-    sender = timeline.limit
-    assert isinstance(sender, Sender)
-    queues: dict[int | None, _Queue] = {}
-    for rank, message in enumerate(_by_turn(messages, after=sender.turn)):
-        limit = limits[message.campaign_id]
-        key = message.campaign_id if limit else None
-        if key not in queues:
-            queues[key] = _Queue(limit)
-        if len(queues[key].messages) < timeline.most:
-            queues[key].messages.append(message)
-            queues[key].ranks.append(rank)
-    for queue in queues.values():
-        queue.messages.reverse()
-        queue.ranks.reverse()
-    return Lane(timeline, sender, list(queues.values()))
+@dataclass(frozen=True, slots=True)
+class _Outbox:
+    """What is queued at `now`, of no campaign or of a running one: {campaign: its own limit, if it has one}."""
+
+    now: float
+    limits: dict[int | None, lanes.Timeline | None]
+
+    def read(self, senders: Sequence[lanes.Timeline], share: int) -> dict[int, list[_Waiting]]:
+        """By sender the first messages of each campaign, no more than lane and campaign may take, nor than `share`."""
+        found: dict[int, list[_Waiting]] = defaultdict(list)
+        ranges = [
+            (lane.limit.pk, campaign, min(lane.most, limit.most) if limit else lane.most)
+            for lane in senders
+            for campaign, limit in self.limits.items()
+        ]
+        for part in engine.chunks(ranges, 100):
+            selects, params = [], []
+            for number, (sender_id, campaign, most) in enumerate(part):
+                of_campaign = "campaign_id IS NULL" if campaign is None else f"campaign_id = {int(campaign)}"
+                selects.append(
+                    "SELECT * FROM (SELECT id, priority, segments, campaign_id, sender_id"
+                    f" FROM {TABLE} WHERE status = 'queued' AND sender_id = %s AND {of_campaign} AND not_before <= %s"
+                    f" ORDER BY priority, id LIMIT {min(int(most), share)}) AS q{number}"
+                )
+                params += [sender_id, self.now]
+            for row in engine.rows(" UNION ALL ".join(selects), params):
+                found[row[4]].append(_Waiting._make(row[:4]))
+        return found
+
+    def queues(self, lane: lanes.Timeline, messages: list[_Waiting], ends: set[int]) -> list[_Queue]:
+        """What waits on a lane, by its limits, each queue in the order of the lane and as far as it is known."""
+        assert isinstance(lane.limit, Sender)
+        queues: dict[int | None, _Queue] = {}
+        for rank, message in enumerate(_by_turn(messages, after=lane.limit.turn)):
+            limit = self.limits[message.campaign_id]
+            key = message.campaign_id if limit else None
+            if key not in queues:
+                queues[key] = _Queue(limit)
+            queue = queues[key]
+            if len(queue.messages) < lane.most and not queue.goes_on:
+                queue.messages.append(message)
+                queue.ranks.append(rank)
+                queue.goes_on = message.id in ends
+        for queue in queues.values():
+            queue.messages.reverse()
+            queue.ranks.reverse()
+        return list(queues.values())
+
+
+def _share(most: int, ranges: int) -> int:
+    """How many messages of each sender and campaign are read for a claim of `most`: twice as many as evenly."""
+    return max(SHARE_LEAST, 2 * most // max(1, ranges))
+
+
+def _ends(messages: list[_Waiting], share: int) -> set[int]:
+    """The last messages of campaigns of which a whole share was read: what comes behind them is not known."""
+    if len(messages) < share:
+        return set()
+    counts, last = Counter(message.campaign_id for message in messages), {}
+    for message in sorted(messages, key=ITS_PLACE):
+        last[message.campaign_id] = message.id
+    return {last[campaign] for campaign, count in counts.items() if count >= share}
 
 
 def _by_turn(messages: list[_Waiting], after: int) -> list[_Waiting]:
     """By priority; within one priority single texts, then the campaigns by turn, beginning behind the last served."""
     if len({message.campaign_id for message in messages}) < 2:
-        return sorted(messages, key=itemgetter(1, 0))  # priority and id
+        return sorted(messages, key=ITS_PLACE)
     place: Counter[tuple[int, int]] = Counter()
     keyed = []
-    for message in sorted(messages, key=lambda m: (m.priority, m.id)):
+    for message in sorted(messages, key=ITS_PLACE):
         campaign = message.campaign_id or 0
         round_number = place[message.priority, campaign]
         place[message.priority, campaign] += 1
