@@ -138,8 +138,10 @@ def read(
     For small reads that are made at every turn: Django takes longer to build such a query than a database to answer
     it, and here it is built once. `only` names the fields that are read, the id among them; the rest is deferred.
     """
-    sql = f"{_select(model, only)} WHERE {where}{_in_order(most, lock)}"
-    return list(model._default_manager.raw(sql, list(params)))
+    names = tuple(field.name for field in model._meta.concrete_fields if not only or field.name in only)
+    attributes = [model._meta.get_field(name).attname for name in names]
+    found = rows(f"{_select(model, names)} WHERE {where}{_in_order(most, lock)}", params)
+    return [model.from_db(connection.alias, attributes, values) for values in _values(model, names, found)]
 
 
 def read_rows(
@@ -152,18 +154,8 @@ def read_rows(
     most: int | None = None,
 ) -> list[Any]:
     """The same as named tuples of these fields; made in a tenth of the time of models."""
-    make, converters = _row(model, names)
     found = rows(f"{_select(model, names)} WHERE {where}{_in_order(most, lock)}", params)
-    if not converters:
-        return [make(row) for row in found]
-    made = []
-    for row in found:
-        values = list(row)
-        for place, convert in converters:
-            if values[place] is not None:
-                values[place] = convert(values[place])
-        made.append(make(values))
-    return made
+    return list(map(_row(model, names), _values(model, names, found)))
 
 
 def is_any(model: type[models.Model], where: str, params: Sequence[Any] = (), *, by: str) -> bool:
@@ -177,21 +169,37 @@ def is_any(model: type[models.Model], where: str, params: Sequence[Any] = (), *,
 @lru_cache(maxsize=64)
 def _select(model: type[models.Model], names: tuple[str, ...]) -> str:
     quote, meta = connection.ops.quote_name, model._meta
-    fields = [meta.get_field(name) for name in names] if names else meta.concrete_fields
-    return f"SELECT {', '.join(quote(field.column) for field in fields)} FROM {quote(meta.db_table)}"
+    columns = [meta.get_field(name).column for name in names]
+    return f"SELECT {', '.join(map(quote, columns))} FROM {quote(meta.db_table)}"
 
 
 @lru_cache(maxsize=64)
-def _row(model: type[models.Model], names: tuple[str, ...]) -> tuple[Callable[[Sequence[Any]], Any], list[Any]]:
-    """What makes a named tuple of a row, and (place, how) of the values that are not read as they stand there."""
-    fields = [model._meta.get_field(name) for name in names]
-    columns = [Col(model._meta.db_table, field) for field in fields]
-    converters = [
+def _row(model: type[models.Model], names: tuple[str, ...]) -> Callable[[Sequence[Any]], Any]:
+    return namedtuple(model.__name__, [model._meta.get_field(name).attname for name in names])._make
+
+
+def _values(model: type[models.Model], names: tuple[str, ...], found: list[Any]) -> list[Any]:
+    """Rows with the values that Django would give them."""
+    converters = _converters(model, names)
+    if not converters or not found:
+        return found
+    made = [list(row) for row in found]
+    for place, convert in converters:
+        for values in made:
+            if values[place] is not None:
+                values[place] = convert(values[place])
+    return made
+
+
+@lru_cache(maxsize=64)
+def _converters(model: type[models.Model], names: tuple[str, ...]) -> list[tuple[int, Callable[[Any], Any]]]:
+    """(place, how) of the values that are not read as they stand there."""
+    columns = [Col(model._meta.db_table, model._meta.get_field(name)) for name in names]
+    return [
         (place, partial(_converted, convert, column))
         for place, column in enumerate(columns)
         for convert in [*connection.ops.get_db_converters(column), *column.get_db_converters(connection)]
     ]
-    return namedtuple(model.__name__, [field.attname for field in fields])._make, converters
 
 
 def _converted(convert: Callable[..., Any], column: Col, value: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter, itemgetter
 from typing import NamedTuple
@@ -132,6 +132,7 @@ class Lane:
     queues: list[_Queue]
     _outbox: _Outbox
     _share: int
+    _turn: int
     _taken: list[int] = field(default_factory=list)
 
     def offer(self, base: float) -> _Offer:
@@ -185,8 +186,7 @@ class Lane:
         """Reads a larger share of what is queued here, again from the beginning: what has been taken still stands."""
         self._share *= 4
         found = self._outbox.read([self.timeline], self._share)[self.sender.pk]
-        rest = [message for message in found if message.id not in self._taken]
-        self.queues = self._outbox.queues(self.timeline, rest, _ends(found, self._share))
+        self.queues = self._outbox.queues(self.timeline, found, self._share, after=self._turn, but=set(self._taken))
 
 
 class _Ready:
@@ -243,15 +243,9 @@ def waiting(
     share = _share(most, len(senders) * len(campaigns))
     found = outbox.read(senders, share)
     return [
-        Lane(
-            line,
-            line.limit,
-            outbox.queues(line, found[line.limit.pk], _ends(found[line.limit.pk], share)),
-            outbox,
-            share,
-        )
+        Lane(line, sender, outbox.queues(line, found[sender.pk], share, after=sender.turn), outbox, share, sender.turn)
         for line in senders
-        if isinstance(line.limit, Sender) and found[line.limit.pk]
+        if isinstance(sender := line.limit, Sender) and found[sender.pk]
     ]
 
 
@@ -284,11 +278,15 @@ class _Outbox:
                 found[row[4]].append(_Waiting._make(row[:4]))
         return found
 
-    def queues(self, lane: lanes.Timeline, messages: list[_Waiting], ends: set[int]) -> list[_Queue]:
+    def queues(
+        self, lane: lanes.Timeline, messages: list[_Waiting], share: int, *, after: int, but: Collection[int] = ()
+    ) -> list[_Queue]:
         """What waits on a lane, by its limits, each queue in the order of the lane and as far as it is known."""
-        assert isinstance(lane.limit, Sender)
+        ends = _ends(messages, share)
         queues: dict[int | None, _Queue] = {}
-        for rank, message in enumerate(_by_turn(messages, after=lane.limit.turn)):
+        for rank, message in enumerate(_by_turn(messages, after)):
+            if message.id in but:
+                continue
             limit = self.limits[message.campaign_id]
             key = message.campaign_id if limit else None
             if key not in queues:
