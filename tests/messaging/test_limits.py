@@ -267,7 +267,7 @@ def test_the_property_bites_on_segments(monkeypatch):
     monkeypatch.setattr(lanes.Timeline, "earliest", lambda line, segments: line.free_at)
 
     with pytest.raises(AssertionError):
-        no_window_is_over(phases=[Phase.generate])
+        no_window_is_over(examples=200, phases=[Phase.generate])
 
 
 def test_the_property_bites_on_campaigns(monkeypatch):
@@ -276,7 +276,7 @@ def test_the_property_bites_on_campaigns(monkeypatch):
     monkeypatch.setattr(lanes, "save", lambda lines: save(x for x in lines if x and not isinstance(x.limit, Campaign)))
 
     with pytest.raises(AssertionError):
-        no_window_is_over(phases=[Phase.generate])
+        no_window_is_over(examples=200, phases=[Phase.generate])
 
 
 @pytest.mark.parametrize(

@@ -384,7 +384,7 @@ def test_a_dispatcher_that_starts_meanwhile_leaves_it_alone(carrier, lane_of_our
     if gated:
         outbox.gate([lease], clock, keep=True)
 
-    outbox.recover(clock.now(), everything=True)
+    outbox.recover(lease.slot_at, everything=True)
     assert row(message).status == (Status.SUBMITTING if gated else Status.LEASED)
 
     outbox.recover(MUCH_LATER)

@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 from contextlib import contextmanager
+from itertools import groupby
 
 import pytest
 from django.db import OperationalError, connection, models, transaction
@@ -249,14 +250,12 @@ def test_a_text_that_is_rolled_back_was_never_there(carrier, saved):
 
 
 def test_send_text_tells_each_of_its_steps(carrier, saved, told):
-    """Leased with its first commit, submitting, accepted."""
+    """Leased with its first commit (again where a busy machine has missed the slot), submitting, accepted."""
     message = send_text("Hi", OURS, THEIRS)
 
-    assert saved == [
-        (message.pk, "leased", True),
-        (message.pk, "submitting", False),
-        (message.pk, "accepted", False),
-    ]
+    assert [status for status, _ in groupby(status for _, status, _ in saved)] == ["leased", "submitting", "accepted"]
+    assert saved[0] == (message.pk, "leased", True)
+    assert {(pk, created) for pk, _, created in saved[1:]} == {(message.pk, False)}
     assert said(told) == [("sent", "accepted", "submitting")]
 
 
