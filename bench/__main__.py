@@ -10,8 +10,11 @@ bench has, once.
 
 from __future__ import annotations
 
+import argparse
+import ast
 import importlib
 import sys
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -45,25 +48,56 @@ def benches() -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> int:
-    quick, deep, as_json = "--quick" in arguments, "--deep" in arguments, "--json" in arguments
     known = benches()
-    names = [word for word in arguments if not word.startswith("-")] or [name for name in known if name not in BY_NAME]
-    if unknown := [name for name in names if name not in known]:
-        sys.stderr.write(f"There is no bench {unknown[0]!r}; there are: {', '.join(known)}\n")
-        return 2
-    for name in names:
+    asked = _parser(known).parse_args(arguments)
+    for name in asked.names or [name for name in known if name not in BY_NAME]:
         try:
             bench: ModuleType = importlib.import_module(f"bench.{known[name]}")
-            found = bench.deep() if deep and hasattr(bench, "deep") else bench.rows(quick)
+            found = bench.deep() if asked.deep and hasattr(bench, "deep") else bench.rows(asked.quick)
         except ImportError as missing:
             sys.stderr.write(f"{missing}: bench {name} compares with what is not installed. Install it with\n")
             sys.stderr.write('  .venv/bin/python -m pip install -e ".[server,postgres,dev,bench]"\n')
             return 2
-        if as_json:
+        if asked.json:
             harness.as_json(name, found)
         else:
-            harness.table(name, (bench.__doc__ or "").strip().splitlines()[0], found)
+            harness.table(name, _question((bench.__doc__ or "").strip()), found)
     return 0
+
+
+def _parser(known: dict[str, str]) -> argparse.ArgumentParser:
+    questions = {name: _question(_docstring(module)) for name, module in known.items()}
+    listed = "\n".join(
+        f"  {name:9} {'(by name) ' if name in BY_NAME else ''}{asks}" for name, asks in questions.items()
+    )
+    parser = argparse.ArgumentParser(
+        prog="./run bench",
+        description=(__doc__ or "").split("\n\n")[0],
+        epilog=f"benches:\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    names = parser.add_argument(
+        "names", metavar="NAME", nargs="*", help="see below; without one, all but those by name"
+    )
+    names.type = partial(_known, known)
+    parser.add_argument("--quick", action="store_true", help="a look of a minute, mostly on SQLite alone")
+    parser.add_argument("--deep", action="store_true", help="the largest that a bench has, once")
+    parser.add_argument("--json", action="store_true", help="one line of JSON for each, the last line for the last")
+    return parser
+
+
+def _known(known: dict[str, str], name: str) -> str:
+    if name not in known:
+        raise argparse.ArgumentTypeError(f"there is no bench {name!r}; there are: {', '.join(known)}")
+    return name
+
+
+def _docstring(module: str) -> str:
+    return ast.get_docstring(ast.parse(Path(__file__).with_name(f"{module}.py").read_text())) or ""
+
+
+def _question(docstring: str) -> str:
+    return docstring.partition("\n")[0]
 
 
 if __name__ == "__main__":
