@@ -282,7 +282,7 @@ def test_an_event_that_cannot_be_applied_is_parked_and_the_others_go_on(text, mo
     def choke(message, report):
         if report.code == "poison":
             raise ValueError("too much")
-        take_in(message, report)
+        return take_in(message, report)
 
     monkeypatch.setattr(reports, "_raise", choke)
     say({"status": "sent", "reference": text.reference, "code": "poison"})

@@ -478,7 +478,7 @@ def settle(outcomes: Sequence[Outcome], *, keep_until: float | None = None) -> N
             _requeue(by_kind[Missed], 0.0, keep_until)
         for outcome in by_kind[errors.AccountProblem]:  # before the senders, as a claim locks them
             lanes.block(Sender.objects.get(pk=outcome.lease.sender_id).account, _why(outcome))
-        if by_kind[errors.Throttled] or by_kind[errors.SenderProblem]:
+        if by_kind[errors.Throttled] or by_kind[errors.SenderProblem] or by_kind[errors.Uncertain]:
             lanes.lock(outcome.lease.sender_id for outcome in outcomes)
         for outcome in by_kind[errors.Throttled]:
             retry_after = getattr(outcome.result, "retry_after", None)

@@ -32,6 +32,7 @@ def apply(reports: Sequence[tuple[Event, DeliveryReport]]) -> list[Event]:
     by_provider_id = {(aliases.get(m.sender_id, ""), m.provider_id): m for m in messages if m.provider_id}
     unmatched: list[Event] = []
     changed: dict[int, tuple[TextMessage, str]] = {}
+    cleared: set[int] = set()
     for event, report in reports:
         named = by_provider_id.get((event.account, report.provider_id[:64]))
         message = by_reference.get(report.reference, named)
@@ -40,9 +41,11 @@ def apply(reports: Sequence[tuple[Event, DeliveryReport]]) -> list[Event]:
                 unmatched.append(event)
             continue
         changed.setdefault(message.pk, (message, message.status))
-        _raise(message, report)
+        cleared |= _raise(message, report)
     with signals.watched(changed):
         _write([pair for _, pair in sorted(changed.items())])
+    if cleared:
+        lanes.heard(*cleared, uncertain=False)
     return unmatched
 
 
@@ -63,24 +66,29 @@ def take_in(message: TextMessage, report: DeliveryReport) -> None:
     with engine.write(), signals.watched([message.pk]):
         for row in engine.locked(TextMessage.objects.filter(pk=message.pk)):
             before = row.status
-            _raise(row, report)
+            cleared = _raise(row, report)
             _write([(row, before)])
+            if cleared:
+                lanes.heard(*cleared, uncertain=False)
 
 
-def _raise(message: TextMessage, report: DeliveryReport) -> None:
-    """Takes in one report: the status only ever rises, and what was not known is filled in."""
+def _raise(message: TextMessage, report: DeliveryReport) -> set[int]:
+    """Takes in one report: the status only ever rises, and what was not known is filled in.
+
+    Answers the sender, if it was in doubt of this message: all that are no longer are written together, by their ids.
+    """
     before = Status(message.status)
     after = before if report.status is None else advance(before, report.status)
     if after is not before:
         message.status, message.code, message.reason = after, report.code[:40], report.reason[:200]
-        if before is Status.UNCERTAIN and message.sender_id:
-            lanes.heard(message.sender_id, uncertain=False)
     message.provider_id = message.provider_id or report.provider_id[:64]
     message.segments = report.segments or message.segments
     if report.price is not None:
         message.price, message.currency = report.price, report.currency[:3]
     if report.opted_out:
         suppressions.refused(message.to, message.frm, f"a delivery report said: opted out {report.code[:40]}".strip())
+    is_cleared = before is Status.UNCERTAIN and after is not before
+    return {message.sender_id} if is_cleared and message.sender_id else set()
 
 
 def _write(changed: Sequence[tuple[TextMessage, str]]) -> None:
