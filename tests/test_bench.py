@@ -55,6 +55,15 @@ def test_an_unknown_bench_is_told_which_there_are(root: Path) -> None:
     assert "dispatch" in done.stderr
 
 
+def test_who_asks_for_help_starts_nothing(root: Path) -> None:
+    """`--help` lists every bench with its question."""
+    shown = "\n".join(bench(root, "--help"))
+
+    for name in ("dispatch", "claim", "pacing", "release", "import", "reports"):
+        assert f"\n  {name} " in shown
+    assert "(by name)" in shown
+
+
 def test_a_claim_is_measured_at_each_depth_and_size(tmp_path: Path) -> None:
     """A row for each, made by real claims on a queue that the database filled itself."""
     found = claim.measured("sqlite", harness.installation(tmp_path), [200, 400], {10: 2}, rounds=1)
