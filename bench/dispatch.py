@@ -35,7 +35,7 @@ from bench.harness import Row, Sample
 
 SENDER = "+12025550100"
 MESSAGES, QUICK_MESSAGES = 20_000, 3_000
-FEW, QUICK_FEW = 2_000, 600
+FEW, QUICK_FEW = 2_000, 200
 MEMORY = (10_000, 100_000, 1_000_000)
 IN_FLIGHT = 500  # a gate's worth: what our dispatcher has on the wire at the most at one time
 LATENCIES = (0.0, 0.05)

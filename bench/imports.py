@@ -22,8 +22,8 @@ from pathlib import Path
 from bench import harness
 from bench.harness import Row, Sample
 
-ROWS, QUICK_ROWS = 1_000_000, 50_000
-FEW, QUICK_FEW = 20_000, 2_000
+ROWS, QUICK_ROWS = 1_000_000, 20_000
+FEW, QUICK_FEW = 20_000, 500
 """Rows that are enough to see the rate of the slow ones."""
 MIXED, NATIONAL = 0.95, 0.0
 SPELLINGS: tuple[Callable[[str], str], ...] = (
