@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
+import django
 from bench import harness, queue
 from bench.harness import Row, Sample
 
@@ -27,23 +28,23 @@ QUICK_BATCHES = {500: 2, 10: 10}
 
 def rows(quick: bool) -> list[Row]:
     if quick:
-        return _on_each(QUICK_DEPTHS, QUICK_BATCHES, harness.rounds(quick), harness.postgres(quick))
-    return _on_each(DEPTHS, BATCHES, harness.rounds(quick), harness.postgres())
+        return _on_each(QUICK_DEPTHS, QUICK_BATCHES, harness.rounds(quick), harness.databases(quick))
+    return _on_each(DEPTHS, BATCHES, harness.rounds(quick), harness.databases(quick))
 
 
 def deep() -> list[Row]:
     """Every depth, once."""
-    return _on_each(DEPTHS, BATCHES, 1, harness.postgres())
+    return _on_each(DEPTHS, BATCHES, 1, harness.databases(quick=False))
 
 
-def _on_each(depths: Sequence[int], batches: Mapping[int, int], rounds: int, server: str | None) -> list[Row]:
-    """SQLite and the server, with depths; {how many a claim takes: how many claims make a sample}; rounds."""
+def _on_each(
+    depths: Sequence[int], batches: Mapping[int, int], rounds: int, databases: Mapping[str, str | None]
+) -> list[Row]:
+    """Depths; {how many a claim takes: how many claims make a sample}; rounds; `harness.databases`."""
     found: list[Row] = []
-    with harness.scratch() as folder:
-        found += measured("sqlite", harness.installation(folder), depths, batches, rounds)
-    if server:
-        with harness.scratch() as folder, harness.postgres_database(server, "claim") as url:
-            found += measured("postgres", harness.installation(folder, url), depths, batches, rounds)
+    for engine, server in databases.items():
+        with harness.installed(server) as environment:
+            found += measured(engine, environment, depths, batches, rounds)
     return found
 
 
@@ -83,7 +84,7 @@ def claims(batch: int, how_many: int) -> Sample:
 
 
 def main(depths: list[int], batches: list[tuple[int, int]], rounds: int) -> None:
-    queue.setup()
+    django.setup()
     campaign, lanes, filled = queue.campaign(), queue.senders(1), 0
     for depth in depths:
         queue.fill(campaign, lanes, depth, filled + 1)

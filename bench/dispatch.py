@@ -20,14 +20,13 @@ import os
 import sys
 import time
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from bench import harness, queue
 from bench.carrier import Carrier, carrier
@@ -40,30 +39,31 @@ MEMORY = (10_000, 100_000, 1_000_000)
 IN_FLIGHT = 500  # a gate's worth: what our dispatcher has on the wire at the most at one time
 LATENCIES = (0.0, 0.05)
 REDIS = "redis://127.0.0.1:6379/15"
-OURS, BARE, CLIENT = ("paceline sqlite", "paceline postgres"), "bare aiohttp", "the client alone"
+OURS, BARE, CLIENT = "paceline", "bare aiohttp", "the client alone"
 
 
 def rows(quick: bool) -> list[Row]:
     core, other = harness.cores()
     many = QUICK_MESSAGES if quick else MESSAGES
-    server = harness.postgres()
     found: list[Row] = []
-    with harness.scratch() as folder, ExitStack() as stack:
-        template = _sqlite_template(folder, many)
-        postgres = stack.enter_context(_postgres_template(server, folder, many)) if server else ""
+    with ExitStack() as stack:
+        databases = harness.databases(quick=False)  # a look at both is worth its seconds
+        full = {server: stack.enter_context(queue.stocked(server, many)) for server in databases.values()}
         for latency in LATENCIES[:1] if quick else LATENCIES:
             few = (QUICK_FEW if quick else FEW) // (4 if latency else 1)
-            runs = {OURS[0]: partial(_on_sqlite, template, core, many)}
-            if server:
-                runs[OURS[1]] = partial(_on_postgres, server, postgres, core, many)
-            runs |= {
+            ours = {
+                f"{OURS} {database}": partial(_ours, server, full[server], core, many)
+                for database, server in databases.items()
+            }
+            runs: dict[str, Callable[[Carrier], Sample]] = {
+                **ours,
                 CLIENT: partial(_child, "client", core, many, IN_FLIGHT),
                 f"{BARE}, 64 in flight": partial(_child, "bare", core, many, 64),
                 f"{BARE}, {IN_FLIGHT} in flight": partial(_child, "bare", core, many, IN_FLIGHT),
                 "requests, ten threads": partial(_child, "pool", core, few, 10),
             }
             if _redis():
-                runs["celery, a task each"] = partial(_celery, template, core, few // (5 if latency else 2))
+                runs["celery, a task each"] = partial(_celery, full[None], core, few // (5 if latency else 2))
             variants = {name: partial(_counted, run, latency, other) for name, run in runs.items()}
             found += _judged(harness.medians(variants, harness.rounds(quick)), latency)
     return found if quick else [*found, *_memory(core, other)]
@@ -87,7 +87,9 @@ def _judged(found: list[Row], latency: float) -> list[Row]:
         replace(
             each,
             variant=each.variant + end,
-            notes={**each.notes, "own_us": round(each.cpu_us - client, 1)} if each.variant in OURS else each.notes,
+            notes={**each.notes, "own_us": round(each.cpu_us - client, 1)}
+            if each.variant.startswith(OURS)
+            else each.notes,
         )
         for each in found
     ]
@@ -98,9 +100,9 @@ def _memory(core: int, other: int) -> list[Row]:
     found = []
     for many in MEMORY:
         harness.say(f"memory with {many:,} messages")
-        with harness.scratch() as folder, carrier(0.0, other) as there:
-            sample = _on_sqlite(_sqlite_template(folder, many), core, many, there)
-            found.append(harness.row(f"{OURS[0]}, {many:,} messages", [sample]))
+        with queue.stocked(None, many) as full, carrier(0.0, other) as there:
+            sample = _ours(None, full, core, many, there)
+            found.append(harness.row(f"{OURS} sqlite, {many:,} messages", [sample]))
     return found
 
 
@@ -114,42 +116,8 @@ def provider(url: str, mps: float | None = None, **more: str) -> str:
     return json.dumps({"default": {"BACKEND": "paceline.sms.providers.vonage.Vonage", "OPTIONS": options, **limit}})
 
 
-def _sqlite_template(folder: Path, many: int) -> Path:
-    """A folder with a database of so many queued messages."""
-    template = folder / f"template-{many}"
-    template.mkdir()
-    _filled(harness.installation(template), many)
-    return template
-
-
-@contextmanager
-def _postgres_template(server: str, folder: Path, many: int) -> Iterator[str]:
-    with harness.postgres_database(server, "template") as url:
-        _filled(harness.installation(folder, url), many)
-        yield urlsplit(url).path[1:]
-
-
-def _filled(environment: dict[str, str], many: int) -> None:
-    with harness.start("queue", many, 1, env=environment) as process:
-        if process.wait():
-            raise RuntimeError("The queue could not be filled")
-
-
-def copied(template: Path, folder: Path) -> None:
-    """A SQLite installation's database, without whatever else is in its folder."""
-    (folder / "paceline.sqlite3").write_bytes((template / "paceline.sqlite3").read_bytes())
-
-
-def _on_sqlite(template: Path, core: int, many: int, there: Carrier) -> Sample:
-    with harness.scratch() as folder:
-        copied(template, folder)
-        environment = harness.installation(folder, PACELINE_PROVIDERS=provider(there.url))
-        return harness.child("dispatch", "ours", core, there.url, many, env=environment)
-
-
-def _on_postgres(server: str, template: str, core: int, many: int, there: Carrier) -> Sample:
-    with harness.scratch() as folder, harness.postgres_database(server, "run", template) as url:
-        environment = harness.installation(folder, url, PACELINE_PROVIDERS=provider(there.url))
+def _ours(server: str | None, full: Mapping[str, str], core: int, many: int, there: Carrier) -> Sample:
+    with harness.installed(server, full, PACELINE_PROVIDERS=provider(there.url)) as environment:
         return harness.child("dispatch", "ours", core, there.url, many, env=environment)
 
 
@@ -288,14 +256,13 @@ def _redis() -> bool:
         return False
 
 
-def _celery(template: Path, core: int, many: int, there: Carrier) -> Sample:
+def _celery(full: Mapping[str, str], core: int, many: int, there: Carrier) -> Sample:
     """One worker process that sends a message per task; its CPU from the first message on."""
     import redis
 
     name = f"paceline-bench-{os.getpid()}"
-    with harness.scratch() as folder:
-        copied(template, folder)
-        environment = harness.installation(folder, BENCH_URL=there.url, BENCH_BROKER=REDIS, BENCH_QUEUE=name)
+    to = {"BENCH_URL": there.url, "BENCH_BROKER": REDIS, "BENCH_QUEUE": name}
+    with harness.installed(None, full, **to) as environment:
         with harness.start("celery_tasks", "queue", many, env=environment) as queueing:
             if queueing.wait():
                 raise RuntimeError("Celery's tasks could not be queued")

@@ -2,11 +2,13 @@
 
 A bench is a module of this folder with a question as its docstring and `rows(quick) -> list[Row]`; its first row is
 ours. What is timed runs in this process (`here`) or, where memory or a core of its own matters, in a child (`child`)
-that prints its `Sample`. Nothing here asserts a rate.
+that prints its `Sample`; what needs Paceline's tables has an installation of its own (`installed`). Nothing here
+asserts a rate.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shutil
@@ -16,8 +18,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -25,6 +29,7 @@ from urllib.parse import urlsplit, urlunsplit
 HOME = Path(__file__).resolve().parent.parent
 ROUNDS, QUICK_ROUNDS = 5, 1
 POSTGRES = "postgres://postgres@127.0.0.1:5432/postgres"
+SQLITE_FILE = "paceline.sqlite3"
 CHILD_SECONDS = 1800.0
 
 
@@ -161,13 +166,14 @@ def scratch() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def postgres(quick: bool = False) -> str | None:
-    """The server to measure with: PACELINE_TEST_POSTGRES_URL, or the one on this machine; None when none answers.
+def databases(quick: bool) -> dict[str, str | None]:
+    """{name: server}: SQLite, which has none, and PostgreSQL where it answers; a quick look leaves that out."""
+    server = None if quick else postgres()
+    return {"sqlite": None, **({"postgres": server} if server else {})}
 
-    A quick look leaves it out, to be done within a minute.
-    """
-    if quick:
-        return None
+
+def postgres() -> str | None:
+    """The server to measure with: PACELINE_TEST_POSTGRES_URL, or the one on this machine; None when none answers."""
     try:
         import psycopg
     except ImportError:
@@ -179,9 +185,44 @@ def postgres(quick: bool = False) -> str | None:
 
 
 @contextmanager
-def postgres_database(server: str, name: str, template: str = "template1") -> Iterator[str]:
-    """The URL of a new database on that server, dropped afterwards; `template` is one made by this before."""
-    name = f"paceline_bench_{os.getpid()}_{name}"
+def installed(
+    server: str | None = None, like: Mapping[str, str] | None = None, **more: str
+) -> Iterator[dict[str, str]]:
+    """The environment of a new Paceline with its tables, gone afterwards: on SQLite, or in a database on `server`.
+
+    `like` is the environment of another one, to be copied while nothing runs there. Without it the tables are empty; a
+    run makes them once and copies them from then on, so that no variant's time and memory hold a migration.
+    """
+    like = like or _empty(server)
+    with ExitStack() as stack:
+        folder = stack.enter_context(scratch())
+        if server:
+            url = stack.enter_context(_postgres_database(server, urlsplit(like["DATABASE_URL"]).path[1:]))
+            yield installation(folder, url, **more)
+        else:
+            shutil.copy(Path(like["PACELINE_DATA_DIR"], SQLITE_FILE), folder)
+            yield installation(folder, **more)
+
+
+@cache
+def _empty(server: str | None) -> dict[str, str]:
+    """An installation with nothing in its tables, which stays until this process ends."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    url = stack.enter_context(_postgres_database(server, "template1")) if server else ""
+    environment = installation(stack.enter_context(scratch()), url)
+    command = [sys.executable, "-m", "django", "migrate", "--verbosity", "0"]
+    subprocess.run(command, cwd=HOME, env={**os.environ, **environment}, check=True)  # noqa: S603 our own
+    return environment
+
+
+_number = count(1)
+
+
+@contextmanager
+def _postgres_database(server: str, template: str) -> Iterator[str]:
+    """The URL of a new database on that server, a copy of `template`."""
+    name = f"paceline_bench_{os.getpid()}_{next(_number)}"
     _on(server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     try:
         yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
@@ -203,7 +244,7 @@ def installation(folder: Path, database: str = "", **more: str) -> dict[str, str
         "DJANGO_SETTINGS_MODULE": "paceline.project.settings",
         "PACELINE_DATA_DIR": str(folder),
         "PACELINE_SECRET_KEY": "only-for-the-bench",
-        "DATABASE_URL": database or f"sqlite:///{folder / 'paceline.sqlite3'}",
+        "DATABASE_URL": database or f"sqlite:///{folder / SQLITE_FILE}",
         **more,
     }
 

@@ -15,7 +15,6 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -38,31 +37,27 @@ SPELLINGS: tuple[Callable[[str], str], ...] = (
 def rows(quick: bool) -> list[Row]:
     """Rows of the sheet per second; the comparison runs on fewer of them."""
     many, few = (QUICK_ROWS, QUICK_FEW) if quick else (ROWS, FEW)
-    server = harness.postgres(quick)
-    with ExitStack() as stack:
-        folder = stack.enter_context(harness.scratch())
+    with harness.scratch() as folder:
         mixed, national, short = folder / "mixed.csv", folder / "national.csv", folder / "short.csv"
         write(mixed, many, MIXED)
         write(national, many, NATIONAL)
         write(short, few, MIXED)
         variants: dict[str, Callable[[], Sample]] = {}
-        for database in ("sqlite", "postgres") if server else ("sqlite",):
+        for database, server in harness.databases(quick).items():
             for name, verb, sheet in (
                 ("paceline, 95 % E.164", "ours", mixed),
                 ("paceline, all national", "ours", national),
                 ("csv, phonenumbers, bulk_create", "at_once", short),
                 ("csv, phonenumbers, get_or_create", "one_by_one", short),
             ):
-                variants[f"{name}, {database}"] = partial(run, verb, sheet, server if database == "postgres" else None)
+                variants[f"{name}, {database}"] = partial(run, verb, sheet, server)
         return harness.medians(variants, harness.rounds(quick))
 
 
 def run(verb: str, sheet: Path, server: str | None) -> Sample:
-    """One import into a new database, in a process of its own."""
-    with ExitStack() as stack:
-        folder = stack.enter_context(harness.scratch())
-        url = stack.enter_context(harness.postgres_database(server, "import")) if server else ""
-        return harness.child("imports", verb, sheet, env=harness.installation(folder, url))
+    """One import into empty tables, in a process of its own."""
+    with harness.installed(server) as environment:
+        return harness.child("imports", verb, sheet, env=environment)
 
 
 def write(path: Path, count: int, share: float) -> None:
@@ -141,10 +136,8 @@ def judged(sheet: Path) -> Iterator[tuple[str, dict[str, str]]]:
 
 def main(verb: str, sheet: str) -> None:
     import django
-    from django.core.management import call_command
 
     django.setup()
-    call_command("migrate", verbosity=0)
     began, cpu = time.perf_counter(), time.process_time()
     done = {"ours": ours, "at_once": at_once, "one_by_one": one_by_one}[verb](Path(sheet))
     harness.report(Sample(done, time.perf_counter() - began, time.process_time() - cpu, harness.peak_mb()))

@@ -18,10 +18,10 @@ import sys
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import django
 from bench import harness, queue, reports
 from bench.carrier import carrier
 from bench.dispatch import provider
@@ -41,23 +41,20 @@ ANSWERED = "answered"
 
 def rows(quick: bool) -> list[Row]:
     """One run on each database."""
-    server = harness.postgres(quick)
     seconds = QUICK_SECONDS if quick else SECONDS
     found = []
-    for engine in ("sqlite", *(["postgres"] if server else [])):
+    for engine, server in harness.databases(quick).items():
         harness.say(f"{seconds} s on {engine}")
-        with ExitStack() as stack:
-            folder = stack.enter_context(harness.scratch())
-            url = stack.enter_context(harness.postgres_database(str(server), "inbound")) if engine != "sqlite" else ""
-            found.append(harness.row(f"paceline {engine}, {RATE}/s", [measured(folder, url, RATE * seconds)]))
+        found.append(harness.row(f"paceline {engine}, {RATE}/s", [measured(server, RATE * seconds)]))
     return found
 
 
-def measured(folder: Path, url: str, count: int, rate: int = RATE) -> Sample:
+def measured(server: str | None, count: int, rate: int = RATE) -> Sample:
     """So many texts at that rate into a new installation. Raises `RuntimeError` when one is lost, doubled, too late."""
-    with carrier(CARRIER_LATENCY) as there:
+    with carrier(CARRIER_LATENCY) as there, harness.installed(server) as environment:
+        folder = Path(environment["PACELINE_DATA_DIR"])
         account = provider(there.url, PACE, api_key=reports.API_KEY, signature_secret=reports.SECRET)
-        environment = harness.installation(folder, url, PACELINE_PROVIDERS=account)
+        environment["PACELINE_PROVIDERS"] = account
         harness.child("inbound", "prepare", folder, count, round(count / rate * PACE) + 10 * PACE, env=environment)
         with (
             harness.start("inbound", "send", folder, env=environment) as sending,
@@ -111,7 +108,7 @@ def prepare(folder: str, count: int, campaign: int) -> Sample:
     """Tables, a campaign with more than will be sent, and one signed webhook from each person."""
     if count > PEOPLE:
         raise RuntimeError(f"There are only {PEOPLE} people")
-    queue.setup()
+    django.setup()
     from paceline.messaging import accounts
 
     lanes = queue.senders(1)
@@ -138,8 +135,6 @@ def prepare(folder: str, count: int, campaign: int) -> Sample:
 
 def send(folder: str) -> None:
     """The dispatcher, until no more texts come and every one has been applied."""
-    import django
-
     django.setup()
     from paceline.dispatcher import embedded
     from paceline.messaging.models import Event
@@ -158,7 +153,6 @@ def send(folder: str) -> None:
 
 def load(folder: str, port: int, rate: int) -> Sample:
     """All texts at their moments; a STOP's number is looked for the moment its answer is there."""
-    import django
     import uvloop
 
     django.setup()
@@ -185,8 +179,6 @@ def load(folder: str, port: int, rate: int) -> Sample:
 
 def judge(count: int) -> Sample:
     """Every text is one received message, with its words, its person and its sender."""
-    import django
-
     django.setup()
     from paceline.messaging.models import TextMessage
 

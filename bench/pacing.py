@@ -30,6 +30,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import django
 from bench import harness, plot, queue
 from bench.carrier import carrier
 from bench.dispatch import provider
@@ -44,7 +45,7 @@ RATES, QUICK_RATES = ((1, 10, 100), (1000,)), ((10, 100),)
 """What runs at the same time: together they need less than a core."""
 WORKERS = (1, 4)
 SENDERS = 20
-SECONDS, QUICK_SECONDS = 60.0, 5.0
+SECONDS, QUICK_SECONDS = 60.0, 4.0
 CARRIER_LATENCY = 0.02
 CHAOS_RATE, CHAOS_WORKERS = 50, 4
 KILL_EVERY_SECONDS = (5.0, 1.0)
@@ -104,9 +105,8 @@ class Run:
 
 def rows(quick: bool) -> list[Row]:
     seconds = QUICK_SECONDS if quick else SECONDS
-    server = harness.postgres(quick)
     runs: list[Run] = []
-    for engine in ("sqlite", *(["postgres"] if server else [])):
+    for engine, server in harness.databases(quick).items():
         for workers in WORKERS[:1] if quick else WORKERS:
             for together in QUICK_RATES if quick else RATES:
                 harness.say(f"{engine}, {workers} workers, {together} per second")
@@ -116,13 +116,13 @@ def rows(quick: bool) -> list[Row]:
     if quick:
         return [run.row() for run in sorted(runs, key=lambda run: run.rate)]
     SVG.write_text(_drawing(runs, seconds))
-    return [run.row() for run in [*sorted(runs, key=lambda run: run.rate), *under_chaos(server)]]
+    return [run.row() for run in [*sorted(runs, key=lambda run: run.rate), *under_chaos()]]
 
 
-def under_chaos(server: str | None) -> list[Run]:
+def under_chaos() -> list[Run]:
     """Four workers, one of them killed every so often, beside a carrier with all its faults."""
     found = []
-    for engine in ("sqlite", *(["postgres"] if server else [])):
+    for engine, server in harness.databases(quick=False).items():
         for every in KILL_EVERY_SECONDS:
             harness.say(f"{engine}, one of {CHAOS_WORKERS} workers killed every {every:g} s")
             found.append(_chaos(engine, server, every, SECONDS))
@@ -131,11 +131,11 @@ def under_chaos(server: str | None) -> list[Run]:
 
 def _chaos(engine: str, server: str | None, every: float, seconds: float) -> Run:
     with ExitStack() as stack:
-        folder = stack.enter_context(harness.scratch())
+        environment = stack.enter_context(harness.installed(server))
+        folder = Path(environment["PACELINE_DATA_DIR"])
         account = Vonage(api_key="key", api_secret="secret", signature_secret="nobody-asks" * 3)  # noqa: S106 our own
         there = stack.enter_context(Running(FAULTS, ledger=folder / "carrier.jsonl", wire=account))
-        url = "" if engine == "sqlite" else stack.enter_context(_database(server, f"chaos_{every * 10:.0f}"))
-        environment = harness.installation(folder, url, PACELINE_PROVIDERS=provider(there.url, CHAOS_RATE))
+        environment["PACELINE_PROVIDERS"] = provider(there.url, CHAOS_RATE)
         _done("fill", round(CHAOS_RATE * (seconds + 5) * 1.1) + 50, env=environment)
         with harness.start("pacing", "brood", CHAOS_WORKERS, every, seconds, env=environment) as process:
             sample = _sample(process)
@@ -146,10 +146,10 @@ def _chaos(engine: str, server: str | None, every: float, seconds: float) -> Run
 
 def _run(rate: int, workers: int, engine: str, server: str | None, seconds: float) -> Run:
     with ExitStack() as stack:
-        folder = stack.enter_context(harness.scratch())
         there = stack.enter_context(carrier(CARRIER_LATENCY))
-        url = "" if engine == "sqlite" else stack.enter_context(_database(server, f"pacing_{rate}_{workers}"))
-        environment = harness.installation(folder, url, PACELINE_PROVIDERS=provider(there.url, rate))
+        account = {"PACELINE_PROVIDERS": provider(there.url, rate)}
+        environment = stack.enter_context(harness.installed(server, **account))
+        folder = Path(environment["PACELINE_DATA_DIR"])
         _done("fill", round(rate * (seconds + 5) * 1.1) + 50, env=environment)
         processes = [
             stack.enter_context(harness.start("pacing", "work", number, seconds, env=environment))
@@ -159,11 +159,6 @@ def _run(rate: int, workers: int, engine: str, server: str | None, seconds: floa
         wire = sorted(chain.from_iterable(moments(folder / f"wire-{number}.jsonl") for number in range(workers)))
         cpu, peak = sum(s.cpu_seconds for s in samples), max(s.peak_mb for s in samples)
         return Run(rate, workers, engine, wire, there.times(), cpu, peak)
-
-
-def _database(server: str | None, name: str) -> Any:
-    assert server is not None
-    return harness.postgres_database(server, name)
 
 
 def _done(*arguments: object, env: dict[str, str]) -> None:
@@ -207,7 +202,7 @@ def _sliding(run: Run, seconds: float) -> list[tuple[float, float]]:
 
 
 def fill(messages: str) -> None:
-    queue.setup()
+    django.setup()
     from paceline.messaging import accounts
 
     queue.fill(queue.campaign(), queue.senders(SENDERS), int(messages))
@@ -216,8 +211,6 @@ def fill(messages: str) -> None:
 
 def work(number: str, seconds: str) -> None:
     """A dispatcher for so long, its wire log beside the others'."""
-    import django
-
     django.setup()
     wall, cpu = time.perf_counter(), time.process_time()
     _dispatch(number, float(seconds))
@@ -243,8 +236,6 @@ def _dispatch(name: object, seconds: float) -> None:
 
 def brood(workers: str, every: str, seconds: str) -> None:
     """So many workers, forked from this process; now and then one of them is killed, in turn, and another forked."""
-    import django
-
     django.setup()
     import uvloop  # noqa: F401 so that nobody forked has to
 

@@ -1,6 +1,6 @@
 """Where do so many queued messages come from? One row by the models, the rest copied from it by the database.
 
-python -m bench.queue MESSAGES SENDERS        in the environment of `harness.installation`
+python -m bench.queue MESSAGES SENDERS        in the environment of `harness.installed`
 """
 
 from __future__ import annotations
@@ -10,17 +10,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import django
+from bench import harness
+
 SLICE = 500_000
 TEXT = "Your table is ready. Reply STOP to opt out. We look forward to seeing you!"
 
 
-def setup() -> None:
-    """Django with this process's environment, and the tables."""
-    import django
-    from django.core.management import call_command
-
-    django.setup()
-    call_command("migrate", verbosity=0)
+@contextmanager
+def stocked(server: str | None, messages: int, senders: int = 1) -> Iterator[dict[str, str]]:
+    """The environment of a new installation with so many queued messages of a running campaign, as one to copy."""
+    with harness.installed(server) as environment:
+        with harness.start("queue", messages, senders, env=environment) as process:
+            if process.wait():
+                raise RuntimeError("The queue could not be filled")
+        yield environment
 
 
 def campaign() -> Any:
@@ -114,5 +118,5 @@ def _bare(table: str) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    setup()
+    django.setup()
     fill(campaign(), senders(int(sys.argv[2])), int(sys.argv[1]))

@@ -9,14 +9,12 @@ the first is sent.
 
 from __future__ import annotations
 
-import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 
 from bench import harness
 from bench.carrier import carrier
@@ -34,49 +32,30 @@ FIRST_CHILD_SECONDS = 60.0
 def rows(quick: bool) -> list[Row]:
     """The first submit stands in the notes of "begins to send"; its rate is that of the first 2,000 from the launch."""
     people, part = (QUICK_PEOPLE, QUICK_PART) if quick else (PEOPLE, PART)
-    server = harness.postgres(quick)
+    steps = {
+        f"begins to send, of {people:,}: paceline": ("begin", people),
+        "fan-out and release: paceline": ("steps", part),
+        "in tranches of 1,000: paceline": ("tranches", part),
+        "bulk_create of message objects": ("objects", part),
+    }
+    variants: dict[str, Callable[[], Sample]] = {}
     with ExitStack() as stack:
-        folder = stack.enter_context(harness.scratch())
-        harness.child("release", "prepare", people, env=harness.installation(folder))
-        variants: dict[str, Callable[[], Sample]] = {
-            f"begins to send, of {people:,}: paceline sqlite": partial(_on_sqlite, folder, "begin", people),
-        }
-        steps = {
-            "fan-out and release: paceline": ("steps", part),
-            "in tranches of 1,000: paceline": ("tranches", part),
-            "bulk_create of message objects": ("objects", part),
-        }
-        for name, (step, count) in steps.items():
-            variants[f"{name} sqlite"] = partial(_on_sqlite, folder, step, count)
-        if server:
-            template = stack.enter_context(harness.postgres_database(server, "release_template"))
-            harness.child("release", "prepare", people, env=harness.installation(folder, template))
-            variants[f"begins to send, of {people:,}: paceline postgres"] = partial(
-                _on_postgres, server, template, "begin", people
-            )
+        for database, server in harness.databases(quick).items():
+            ready = stack.enter_context(harness.installed(server))
+            harness.child("release", "prepare", people, env=ready)
             for name, (step, count) in steps.items():
-                variants[f"{name} postgres"] = partial(_on_postgres, server, template, step, count)
+                variants[f"{name} {database}"] = partial(_run, server, ready, step, count)
         return harness.medians(variants, harness.rounds(quick))
 
 
-def _on_sqlite(template: Path, step: str, count: int) -> Sample:
-    with harness.scratch() as folder:
-        shutil.copy(template / "paceline.sqlite3", folder)
-        return _child(step, count, harness.installation(folder))
-
-
-def _on_postgres(server: str, template: str, step: str, count: int) -> Sample:
-    name = template.rpartition("/")[2]
-    with harness.scratch() as folder, harness.postgres_database(server, "release", name) as url:
-        return _child(step, count, harness.installation(folder, url))
-
-
-def _child(step: str, count: int, environment: dict[str, str]) -> Sample:
-    if step != "begin":
-        return harness.child("release", step, count, env=environment)
-    with carrier(0.0) as there:
-        account = {"VONAGE_API_KEY": "key", "VONAGE_API_SECRET": "secret", "VONAGE_BASE_URL": there.url}
-        return harness.child("release", step, there.url, env=environment | account)
+def _run(server: str | None, ready: Mapping[str, str], step: str, count: int) -> Sample:
+    """One step in a copy of what is ready, in a process of its own."""
+    with harness.installed(server, ready) as environment:
+        if step != "begin":
+            return harness.child("release", step, count, env=environment)
+        with carrier(0.0) as there:
+            account = {"VONAGE_API_KEY": "key", "VONAGE_API_SECRET": "secret", "VONAGE_BASE_URL": there.url}
+            return harness.child("release", step, there.url, env=environment | account)
 
 
 # --- steps, each in a process of its own ------------------------------------------------------------------------
@@ -84,9 +63,6 @@ def _child(step: str, count: int, environment: dict[str, str]) -> Sample:
 
 def prepare(people: int) -> Sample:
     """A list of so many people, and senders without a limit."""
-    from django.core.management import call_command
-
-    call_command("migrate", verbosity=0)
     from paceline.messaging import accounts, contacts, senders
     from paceline.messaging.sheets import Row as SheetRow
 

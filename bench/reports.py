@@ -41,34 +41,28 @@ VARIANTS = {"paceline": OURS, "a view with PyJWT and save()": PLAIN}
 
 def rows(quick: bool) -> list[Row]:
     """Reports per second of one web process, with the latency at 500/s beside; then the rate of their application."""
-    server = harness.postgres(quick)
-    databases = ["sqlite", *(["postgres"] if server else [])]
     variants: dict[str, Callable[[], Sample]] = {}
     applied: dict[str, list[Sample]] = {}
-    for database in databases:
+    for database, server in harness.databases(quick).items():
         for name, module in VARIANTS.items():
             into = applied.setdefault(f"paceline {database}, applied afterwards", []) if module == OURS else None
-            variants[f"{name} {database}"] = partial(measure, server, database, module, quick, into)
+            variants[f"{name} {database}"] = partial(measure, server, module, quick, into)
     found = harness.medians(variants, harness.rounds(quick))
     return found + [harness.row(name, samples) for name, samples in applied.items()]
 
 
-def measure(
-    postgres: str | None, database: str, module: str, quick: bool, applied: list[Sample] | None = None
-) -> Sample:
+def measure(server: str | None, module: str, quick: bool, applied: list[Sample] | None = None) -> Sample:
     """One variant: as fast as it goes, then the latency at a steady rate, then the application of all of it."""
     reports = QUICK_REPORTS if quick or module != OURS else REPORTS
     steady = round(STEADY * (QUICK_STEADY_SECONDS if quick else STEADY_SECONDS))
     with ExitStack() as stack:
-        folder = stack.enter_context(harness.scratch())
-        url = "" if database == "sqlite" else stack.enter_context(harness.postgres_database(str(postgres), "reports"))
-        environment = harness.installation(
-            folder,
-            url,
-            VONAGE_API_KEY=API_KEY,
-            VONAGE_API_SECRET="not-a-secret-0",  # noqa: S106 nor is it
-            VONAGE_SIGNATURE_SECRET=SECRET,
-        )
+        account = {
+            "VONAGE_API_KEY": API_KEY,
+            "VONAGE_API_SECRET": "not-a-secret-0",
+            "VONAGE_SIGNATURE_SECRET": SECRET,
+        }
+        environment = stack.enter_context(harness.installed(server, **account))
+        folder = environment["PACELINE_DATA_DIR"]
         harness.child("reports", "prepare", folder, WARM + reports + steady, env=environment)
         with served(module, environment) as (port, pid):
             load(folder, port, 0, WARM, 0)
@@ -84,7 +78,7 @@ def measure(
     )
 
 
-def load(folder: Path, port: int, start: int, count: int, rate: int) -> Sample:
+def load(folder: str, port: int, start: int, count: int, rate: int) -> Sample:
     """`count` of the prepared reports from number `start` on, `rate` per second or, with 0, as fast as it goes."""
     sample = harness.child("reports", "load", folder, port, start, count, rate)
     if sample.notes["refused"]:
@@ -136,16 +130,13 @@ def cpu_seconds(pid: int) -> float:
 
 
 def prepare(folder: str, count: int) -> None:
-    """Tables, `count` messages that the provider has taken, and one signed report about each."""
+    """`count` messages that the provider has taken, and one signed report about each."""
     import django
 
     django.setup()
-    from django.core.management import call_command
-
     from paceline.messaging import accounts, senders
     from paceline.messaging.models import TextMessage
 
-    call_command("migrate", verbosity=0)
     sender, _ = senders.add(accounts.get(), "+12065550100")
     requests = []
     for start in range(0, count, 500):

@@ -28,7 +28,7 @@ from paceline.sms.providers.vonage import Vonage
 SENDER = "+12025550100"
 TEXT = "Hi {{ name }}, your table is ready. Reply STOP to opt out."
 MESSAGES, QUICK_MESSAGES = 20_000, 5_000
-SECONDS, QUICK_SECONDS = 10.0, 1.0
+SECONDS, QUICK_SECONDS = 10.0, 0.5
 LATENCIES = (0.0, 0.05)
 THREADS = 10
 RATES = (200, 1000)

@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -26,7 +26,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from bench import dispatch, harness, pacing
+from bench import dispatch, harness, pacing, queue
 from bench.carrier import Carrier, carrier
 from bench.harness import Row, Sample
 
@@ -47,7 +47,7 @@ def rows(quick: bool) -> list[Row]:
         return []
     many = QUICK_MESSAGES if quick else MESSAGES
     found: list[Row] = []
-    with harness.scratch() as folder, dispatch._postgres_template(server, folder, many) as template:
+    with queue.stocked(server, many) as template:
         for name, latency, limit in (
             (f"{NEAR_SECONDS * 1000:.0f} ms away", NEAR_SECONDS, None),
             (f"{FAR_SECONDS * 1000:,.0f} ms away", FAR_SECONDS, None),
@@ -65,20 +65,17 @@ def _compared(pair: list[Row]) -> list[Row]:
     return [replace(two, notes={"of_one": round(two.per_second / one.per_second, 2), **two.notes}), one]
 
 
-def _sent(server: str, template: str, many: int, workers: int, *, latency: float, limit: int | None) -> Sample:
-    with (
-        harness.scratch() as folder,
-        harness.postgres_database(server, "workers", template) as url,
-        carrier(latency) as there,
-    ):
-        environment = harness.installation(
-            folder,
-            url,
-            PACELINE_PROVIDERS=dispatch.provider(there.url, limit),
-            PACELINE_BROKER_URL=REDIS,
-            PACELINE_INSTANCE=f"bench-{os.getpid()}",
-            PACELINE_WIRE_LOG=str(folder / "wire"),
-        )
+def _sent(
+    server: str, template: Mapping[str, str], many: int, workers: int, *, latency: float, limit: int | None
+) -> Sample:
+    with harness.installed(server, template) as environment, carrier(latency) as there:
+        folder = Path(environment["PACELINE_DATA_DIR"])
+        environment |= {
+            "PACELINE_PROVIDERS": dispatch.provider(there.url, limit),
+            "PACELINE_BROKER_URL": REDIS,
+            "PACELINE_INSTANCE": f"bench-{os.getpid()}",
+            "PACELINE_WIRE_LOG": str(folder / "wire"),
+        }
         with _running(folder, environment, workers):
             begun_at, begun = _when(there, int(many * BEGUN)), there.taken()
             cpu = sum(map(harness.cpu_seconds, _senders()))

@@ -64,9 +64,10 @@ def test_who_asks_for_help_starts_nothing(root: Path) -> None:
     assert "(by name)" in shown
 
 
-def test_a_claim_is_measured_at_each_depth_and_size(tmp_path: Path) -> None:
+def test_a_claim_is_measured_at_each_depth_and_size() -> None:
     """A row for each, made by real claims on a queue that the database filled itself."""
-    found = claim.measured("sqlite", harness.installation(tmp_path), [200, 400], {10: 2}, rounds=1)
+    with harness.installed() as environment:
+        found = claim.measured("sqlite", environment, [200, 400], {10: 2}, rounds=1)
 
     assert [row.variant for row in found] == ["sqlite, 10 at a time of 200", "sqlite, 10 at a time of 400"]
     assert all(row.per_second > 0 for row in found)
@@ -83,16 +84,16 @@ def test_the_deep_claim_is_there_for_who_asks(monkeypatch: pytest.MonkeyPatch) -
     assert depths == [10**7, 3 * 10**4]
 
 
-def test_a_large_queue_is_filled_in_slices(tmp_path: Path) -> None:
+def test_a_large_queue_is_filled_in_slices() -> None:
     """On PostgreSQL without its indexes, which are there again afterwards, with the constraints; nothing is missing."""
     server = harness.postgres()
     if server is None:
         pytest.skip("no PostgreSQL here")
     look = """
-import sys
+import django
 from bench import queue
 queue.SLICE = 70
-queue.setup()
+django.setup()
 from django.db import connection
 from paceline.messaging.models import TextMessage
 def of_the_table():
@@ -107,11 +108,11 @@ before = of_the_table()
 queue.fill(queue.campaign(), queue.senders(2), 200)
 print(len(before) > 8, of_the_table() == before, TextMessage.objects.values("to").distinct().count())
 """
-    with harness.postgres_database(server, "slices") as url:
+    with harness.installed(server) as environment:
         done = subprocess.run(
             [sys.executable, "-c", look],
             cwd=harness.HOME,
-            env={**os.environ, **harness.installation(tmp_path, url)},
+            env={**os.environ, **environment},
             capture_output=True,
             text=True,
             timeout=120,
@@ -136,23 +137,24 @@ def test_every_refusal_is_counted() -> None:
 
 
 @pytest.mark.slow
-def test_inbound_texts_are_stored_once_and_stops_are_in_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inbound_texts_are_stored_once_and_stops_are_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole way with a real web process and dispatcher, at a pace that any machine keeps."""
     monkeypatch.setattr(inbound, "PACE", 4)
-    sample = inbound.measured(tmp_path, "", 60, rate=20)
+    sample = inbound.measured(None, 60, rate=20)
 
     assert sample.items == 60
     assert sample.notes["stops in force at their 200"] == 3
 
 
 @pytest.mark.slow
-def test_a_lost_inbound_text_ends_the_bench(tmp_path: Path) -> None:
+def test_a_lost_inbound_text_ends_the_bench() -> None:
     """Where a text is missing there is no figure."""
-    environment = harness.installation(tmp_path)
-    harness.child("inbound", "prepare", tmp_path, 5, 5, env=environment)
+    with harness.installed() as environment:
+        folder = environment["PACELINE_DATA_DIR"]
+        harness.child("inbound", "prepare", folder, 5, 5, env=environment)
 
-    with pytest.raises(RuntimeError, match="judge"):
-        harness.child("inbound", "judge", tmp_path, 5, env=environment)
+        with pytest.raises(RuntimeError, match="judge"):
+            harness.child("inbound", "judge", folder, 5, env=environment)
 
 
 def test_a_row_is_the_median_of_its_runs() -> None:
