@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 
 import django
 import requests
 from bench import harness
 from celery import Celery
+from celery.exceptions import SecurityWarning
 
 app = Celery("bench", broker=os.environ.get("BENCH_BROKER", "redis://127.0.0.1:6379/15"))
 app.conf.update(task_default_queue=os.environ.get("BENCH_QUEUE", "paceline-bench"), task_ignore_result=True)
@@ -49,6 +51,7 @@ def main(verb: str, number: str) -> None:
             send.delay(pk)
     else:
         harness.pin(int(number))
+        warnings.filterwarnings("ignore", category=SecurityWarning)  # root may measure, too
         app.worker_main(["worker", "--pool=solo", "--loglevel=ERROR", "--without-gossip", "--without-mingle"])
 
 
