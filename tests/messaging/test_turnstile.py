@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from django.db import OperationalError, connection, connections, transaction
@@ -162,3 +162,24 @@ def test_a_database_in_memory_has_none():
     """Nobody else can write to it, and no file is made for it."""
     with turnstile.held(":memory:"):
         assert not os.path.exists(":memory:" + turnstile.SUFFIX)
+
+
+def test_threads_that_come_together_have_one_file(tmp_path, monkeypatch):
+    """However many meet a database for the first time at once, one file is open for it, and all ask for the same."""
+    together, database, opening = threading.Barrier(8), str(tmp_path / "some.sqlite3"), os.open
+
+    def slowly(*how):
+        together.wait(5)
+        return opening(*how)
+
+    monkeypatch.setattr(turnstile.os, "open", slowly)
+    with ThreadPoolExecutor(8) as threads:
+        places = set(threads.map(turnstile._place, [database] * 8))
+
+    ours = [each for each in os.listdir("/proc/self/fd") if _is_of(each, database)]
+    assert len(places) == len(ours) == 1
+
+
+def _is_of(descriptor, database):
+    with suppress(OSError):
+        return os.readlink(f"/proc/self/fd/{descriptor}").startswith(database)

@@ -119,5 +119,7 @@ def _place(database: str) -> tuple[int | None, threading.Lock]:
         if fcntl and ":memory:" not in database and "mode=memory" not in database:
             with suppress(OSError):
                 file = os.open(database + SUFFIX, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        _places.setdefault(key, (file, threading.Lock()))
+        ours = file, threading.Lock()
+        if _places.setdefault(key, ours) is not ours and file is not None:  # another thread was quicker
+            os.close(file)
     return _places[key]
