@@ -1,14 +1,16 @@
 """How do people come into a list? Once each, with what is known about them filled up and nothing forgotten."""
 
+import sys
 from collections import Counter
+from contextlib import ExitStack
 
 import pytest
 
 from paceline.messaging import contacts, engine, senders
-from paceline.messaging.models import Contact, Membership
+from paceline.messaging.models import Contact, ContactList, Membership
 from paceline.messaging.sheets import Row, open_sheet
 
-from .factories import account, number, sender
+from .factories import account, number, on_threads, sender
 
 pytestmark = [pytest.mark.django_db, pytest.mark.contract]
 
@@ -26,7 +28,7 @@ def guests():
 @pytest.fixture(autouse=True)
 def chunk(monkeypatch):
     """How many rows a transaction holds; on PostgreSQL fewer than in life, and still so many as are copied."""
-    monkeypatch.setattr(engine, "LOAD", engine.CHUNK + 100)
+    monkeypatch.setattr(engine, "LOADS", {"postgresql": engine.CHUNK + 100})
     return engine.load()
 
 
@@ -161,3 +163,81 @@ def test_an_import_that_breaks_keeps_what_is_done(guests, chunk):
 
     assert guests.contacts.count() == chunk
     assert contacts.add([row(i) for i in range(chunk + 1)], guests).new == 1
+
+
+# --- what others do meanwhile ---------------------------------------------------------------------------------
+
+
+def test_list_that_is_deleted_during_an_import_ends_it(guests):
+    """No reference is checked row by row, and still nobody is put on a list that is gone."""
+
+    def rows():
+        yield row(1)
+        ContactList.objects.all().delete()
+        yield row(2)
+
+    with pytest.raises(contacts.ListGone, match="Guests"):
+        contacts.add(rows(), guests)
+    with pytest.raises(contacts.ListGone, match="Guests"):
+        contacts.enrol(guests, [])
+
+    assert not Membership.objects.exists()
+
+
+def test_only_who_is_known_comes_onto_a_list(guests):
+    """People come once and in the order asked for; an id that nobody has is passed over."""
+    ids = [Contact.objects.create(number=number(i)).pk for i in (2, 1)]
+
+    contacts.enrol(guests, [ids[1], 99_999, ids[0], ids[1]])
+    contacts.enrol(guests, ids)
+
+    assert list(Membership.objects.order_by("pk").values_list("contact", flat=True)) == ids[::-1]
+
+
+def test_forgotten_on_every_list(guests):
+    """Who is forgotten is on no list any more; a stranger was nobody's contact."""
+    contacts.add([row(1), row(2)], guests)
+    contacts.add([row(1)], contacts.get_list("Press"))
+
+    assert (contacts.forget(number(1)), contacts.forget(number(1))) == (True, False)
+    assert list(Membership.objects.values_list("contact__number", flat=True)) == [number(2)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_people_imported_and_forgotten_at_once_leave_no_place_behind(guests):
+    """Whoever comes first, a place on a list has its contact and its list."""
+
+    def work(i):
+        for _ in range(10):
+            if i % 2:
+                contacts.add([row(n, team=str(i)) for n in range(8)], contacts.get_list("Guests"))
+            else:
+                for n in range(8):
+                    contacts.forget(number(n))
+
+    assert on_threads(4, work) == [None] * 4
+    places = Membership.objects.values_list("contact", flat=True)
+    assert set(places) <= set(Contact.objects.values_list("pk", flat=True))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_imports_at_once_lose_no_field(guests):
+    """Each fills up what the others have written a moment ago."""
+    contacts.add([row(n) for n in range(4)], guests)
+
+    done = on_threads(4, lambda i: contacts.add([row(n, **{f"field{i}": "x"}) for n in range(4)], guests).known)
+
+    assert done == [4] * 4
+    assert [fields_of(n) for n in range(4)] == [{f"field{i}": "x" for i in range(4)}] * 4
+
+
+def test_turns_are_short_until_the_last_import_ends():
+    """How long a thread may keep others waiting is the process's: the first import sets it, the last sets it back."""
+    usual = sys.getswitchinterval()
+    with ExitStack() as first, ExitStack() as last:
+        first.enter_context(contacts.short_turns())
+        last.enter_context(contacts.short_turns())
+        first.close()
+        assert sys.getswitchinterval() == pytest.approx(contacts.TURN_SECONDS)
+
+    assert sys.getswitchinterval() == pytest.approx(usual)

@@ -175,7 +175,7 @@ def test_an_erasure_that_was_interrupted_is_repeated(monkeypatch):
     """Killed at any step, the person is forbidden already, and a second run ends it."""
     bring_in(HIM)
     with monkeypatch.context() as patch, pytest.raises(RuntimeError):
-        patch.setattr(erasure, "_contact", lambda number: (_ for _ in ()).throw(RuntimeError("killed")))
+        patch.setattr(contacts, "forget", lambda number: (_ for _ in ()).throw(RuntimeError("killed")))
         erasure.erase(HIM)
     assert suppressions.among([HIM]) == {HIM}
 

@@ -82,8 +82,7 @@ def union_of(list_ids: Sequence[int]) -> ContactList:
     people = Contact.objects.filter(memberships__list__in=list_ids).distinct().order_by("pk")
     after = 0
     while ids := list(people.filter(pk__gt=after).values_list("pk", flat=True)[: engine.CHUNK]):
-        with engine.write():
-            Membership.objects.bulk_create(Membership(list=union, contact_id=pk) for pk in _staying(ids, list_ids))
+        contacts.enrol(union, _staying(ids, list_ids))
         after = ids[-1]
     return union
 
@@ -143,8 +142,7 @@ def add_people(given: Iterable[Given], list_ids: Sequence[int], region: str, ass
 
     A number known already keeps its sender, and its fields that are given are replaced. Nobody is dropped silently.
     """
-    for list_id in list_ids:
-        get_list(list_id)
+    into = [get_list(list_id) for list_id in list_ids]
     new, seen, invalid = 0, 0, []
     for chunk in _chunks(iter(given)):
         people: dict[str, dict[str, str]] = {}
@@ -157,7 +155,7 @@ def add_people(given: Iterable[Given], list_ids: Sequence[int], region: str, ass
                 continue
             seen += 1
             people[number] = people.get(number, {}) | fields
-        new += _store(people, list_ids, assign)
+        new += _store(people, into, assign)
     return Added(new, seen - new, invalid)
 
 
@@ -174,7 +172,7 @@ def _read(each: Given) -> tuple[str, dict[str, str]]:
     return fields.pop("number", ""), fields
 
 
-def _store(people: Mapping[str, dict[str, str]], list_ids: Sequence[int], assign: bool) -> int:
+def _store(people: Mapping[str, dict[str, str]], into: Sequence[ContactList], assign: bool) -> int:
     """Answers how many of them are new."""
     with engine.write():
         known = list(Contact.objects.filter(number__in=people))
@@ -187,9 +185,8 @@ def _store(people: Mapping[str, dict[str, str]], list_ids: Sequence[int], assign
             contact.fields |= people[contact.number]
         Contact.objects.bulk_update([contact for contact in known if people[contact.number]], ["fields"])
         ids = list(Contact.objects.filter(number__in=people).order_by("pk").values_list("pk", flat=True))
-        Membership.objects.bulk_create(
-            [Membership(list_id=list_id, contact_id=pk) for list_id in list_ids for pk in ids], ignore_conflicts=True
-        )
+        for each in into:
+            contacts.enrol(each, ids)
         if assign:
             senders.assign(ids)
     return len(unknown)
@@ -205,8 +202,7 @@ def remove_person(raw: str, region: str) -> bool:
         ids = list(waiting.values_list("pk", flat=True))
         with signals.watched(ids):
             waiting.filter(pk__in=ids).update(status=Status.CANCELLED)
-        _, deleted = Contact.objects.filter(number=number).delete()
-    return bool(deleted)
+        return contacts.forget(number)
 
 
 def remove_from_list(raw: str, list_id: int, region: str) -> bool:

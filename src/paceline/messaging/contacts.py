@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from django.utils import timezone
 
+from paceline.sms.errors import PacelineError
+
 from . import engine
 from .models import Contact, ContactList, Membership
 from .sheets import Row, Sheet
 
 _CONTACTS = Contact._meta.db_table
+_PLACES = Membership._meta.db_table
 _quoted = json.encoder.encode_basestring_ascii
 
 Told = dict[str, dict[str, str]]
 """Number → field → cell."""
 
 TURN_SECONDS = 0.0002
-"""How long the thread that reads ahead keeps the one waiting that has the server's answer; Python's 5 ms are an eighth
-of an import."""
+"""How long one thread of a process that imports keeps another waiting."""
+
+
+class ListGone(PacelineError):
+    """Somebody has deleted the list that people were to come into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +44,7 @@ class Chunk:
     told: Told
     first_seen: set[str]
     contacts: list[tuple[str, str, Any]]
-    """(number, fields as JSON, when) of each, by their numbers."""
+    """(number, fields as JSON, when) of each, in the order in which `engine.insert_keyed` takes them."""
 
 
 @dataclass(slots=True)
@@ -58,7 +66,7 @@ def add(
     """Puts a sheet's rows into a list; a number known already keeps its sender and has its fields filled up.
 
     A duplicate row's fields fill what the earlier row left blank. `on_rows` sees every chunk that is committed,
-    for progress and for rejects.
+    for progress and for rejects. Raises `ListGone` when somebody deletes the list meanwhile.
     """
     done = Imported()
     chunks = _chunks(iter(rows), done)
@@ -67,6 +75,7 @@ def add(
     with engine.bulk():
         for chunk in chunks:
             with engine.write():
+                _stays(into)
                 _add(chunk, into, done)
             on_rows(chunk.rows)
     return done
@@ -80,16 +89,35 @@ def _chunks(rows: Iterator[Row], done: Imported) -> Iterator[Chunk]:
 
 def _ahead(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
     """The same, each read while the one before is written: the server has a core of its own."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(TURN_SECONDS)
-    try:
-        with ThreadPoolExecutor(1) as reader:
+    with short_turns(), ThreadPoolExecutor(1) as reader:
+        following = reader.submit(next, chunks, None)
+        while (chunk := following.result()) is not None:
             following = reader.submit(next, chunks, None)
-            while (chunk := following.result()) is not None:
-                following = reader.submit(next, chunks, None)
-                yield chunk
+            yield chunk
+
+
+_turns = threading.Lock()
+_importing = 0
+_usual_seconds = 0.0
+
+
+@contextmanager
+def short_turns() -> Iterator[None]:
+    """The thread that reads does not keep the one waiting that has the server's answer: Python's 5 ms are an eighth of
+    an import. It is set for the whole process, so the first import sets it and the last one sets it back."""
+    global _importing, _usual_seconds
+    with _turns:
+        if not _importing:
+            _usual_seconds = sys.getswitchinterval()
+            sys.setswitchinterval(TURN_SECONDS)
+        _importing += 1
+    try:
+        yield
     finally:
-        sys.setswitchinterval(interval)
+        with _turns:
+            _importing -= 1
+            if not _importing:
+                sys.setswitchinterval(_usual_seconds)
 
 
 def _read(rows: list[Row], done: Imported) -> Chunk:
@@ -121,12 +149,12 @@ def _add(chunk: Chunk, into: ContactList, done: Imported) -> None:
     if not told:
         return
     new = engine.insert_keyed(_CONTACTS, ("number", "fields", "created_at"), chunk.contacts)
-    known = _known([number for number in told if number not in new])
+    known = {} if len(new) == len(told) else _known([number for number in told if number not in new])
     done.new += len(new)
     done.known += len(first_seen & known.keys())
     _fill_up(known, told, first_seen)
     ids = new | {number: pk for number, (pk, _) in known.items()}
-    _enrol(into, [ids[number] for number in told if number in ids])
+    _place(into, [ids[number] for number in told if number in ids])
 
 
 def _merged(before: dict[str, str], after: dict[str, str], replaces: bool) -> dict[str, str]:
@@ -141,29 +169,54 @@ def _as_json(fields: dict[str, str]) -> str:
     return "{" + ", ".join([f"{_quoted(key)}: {_quoted(value)}" for key, value in fields.items()]) + "}"
 
 
-def _known(numbers: Sequence[str]) -> dict[str, tuple[int, str]]:
-    """{number: (id, fields as JSON)} of those that are contacts already."""
+def _known(numbers: Sequence[str]) -> dict[str, tuple[int, dict[str, Any]]]:
+    """{number: (id, fields)} of those that are contacts already, and that nobody deletes or fills up before us."""
     known = {}
     for part in engine.chunks(numbers):
-        condition, params = engine.one_of("number", part)
-        look = f"SELECT number, id, {engine.as_text('fields')} FROM {_CONTACTS} WHERE {condition}"
-        known.update({number: (pk, fields) for number, pk, fields in engine.rows(look, params)})
+        found = engine.read_rows(Contact, ("id", "number", "fields"), *engine.one_of("number", part), lock=True)
+        known.update({row.number: (row.id, row.fields) for row in found})
     return known
 
 
-def _fill_up(known: dict[str, tuple[int, str]], told: Told, first_seen: set[str]) -> None:
+def _fill_up(known: dict[str, tuple[int, dict[str, Any]]], told: Told, first_seen: set[str]) -> None:
     changed = []
-    for number, (pk, text) in known.items():
-        before = json.loads(text)
+    for number, (pk, before) in known.items():
         after = before | told[number] if number in first_seen else told[number] | before
         if after != before:
             changed.append((json.dumps(after), pk))
     engine.many(f"UPDATE {_CONTACTS} SET fields = %s WHERE id = %s", changed)
 
 
-def _enrol(into: ContactList, contact_ids: Sequence[int]) -> None:
-    """On the list once, in the order of the sheet."""
-    engine.insert(Membership._meta.db_table, ("list_id", "contact_id"), [(into.pk, each) for each in contact_ids])
+def _place(into: ContactList, contact_ids: Sequence[int]) -> None:
+    """On the list once, in this order. List and people are held by us until the commit: no constraint looks at them."""
+    engine.insert(_PLACES, ("list_id", "contact_id"), [(into.pk, each) for each in contact_ids])
+
+
+# --- one by one -------------------------------------------------------------------------------------------------
+
+
+def enrol(into: ContactList, contact_ids: Sequence[int]) -> None:
+    """People whom we know come onto a list, once each, in this order. Raises `ListGone`."""
+    with engine.write():
+        _stays(into)
+        for part in engine.chunks(contact_ids):
+            found = engine.read_rows(Contact, ("id",), *engine.one_of("id", part), lock=True)
+            known = {row.id for row in found}
+            _place(into, [each for each in part if each in known])
+
+
+def forget(number: str) -> bool:
+    """Deletes a contact, and takes them off every list. False for somebody unknown."""
+    with engine.write():
+        theirs = list(engine.locked(Contact.objects.filter(number=number)).values_list("pk", flat=True))
+        Contact.objects.filter(pk__in=theirs).delete()
+    return bool(theirs)
+
+
+def _stays(this: ContactList) -> None:
+    """Nobody deletes the list before our commit."""
+    if not engine.read_rows(ContactList, ("id",), "id = %s", [this.pk], lock=True):
+        raise ListGone(f"The list {this.name!r} was deleted meanwhile; nobody is on it")
 
 
 def get_list(name: str) -> ContactList:

@@ -19,7 +19,7 @@ from django.db.models import Max, Min, Q, QuerySet
 from paceline.sms.messages import DeliveryReport, InboundText, WebhookRequest
 from paceline.sms.status import Status
 
-from . import accounts, conversations, engine, events, hashes, parting, signals, suppressions
+from . import accounts, contacts, conversations, engine, events, hashes, parting, signals, suppressions
 from .models import AutomaticText, Campaign, Contact, Errand, Event, Intake, Reply, TextMessage
 
 MARK = "erased-"
@@ -64,7 +64,7 @@ def erase(number: str, evidence: str = "", *, progress: Progress | None = None) 
     messages = _messages(number)
     webhooks, pending = _webhooks(number, progress or (lambda done, total: None))
     conversations.forget(number, mark(number))
-    contact = _contact(number)
+    contact = contacts.forget(number)
     _admin_log(number)
     suppressions.forget(number)
     return Erased(messages, webhooks, contact, pending)
@@ -119,8 +119,8 @@ def _sent(number: str) -> list[int]:
 def _received(number: str) -> list[int]:
     """By their conversations: what comes in is stored with one, in one commit; and by the contact."""
     replies = Reply.objects.filter(conversation__number=number).values_list("message", flat=True)
-    contacts = list(Contact.objects.filter(number=number).values_list("pk", flat=True))
-    theirs = TextMessage.objects.filter(Q(to=number) | Q(frm=number), contact__in=contacts)
+    known = list(Contact.objects.filter(number=number).values_list("pk", flat=True))
+    theirs = TextMessage.objects.filter(Q(to=number) | Q(frm=number), contact__in=known)
     return [*replies, *theirs.values_list("pk", flat=True)]
 
 
@@ -198,12 +198,6 @@ def _said(event: Event, body: bytes) -> Sequence[DeliveryReport | InboundText] |
 
 
 # --- the rest --------------------------------------------------------------------------------------------------
-
-
-def _contact(number: str) -> bool:
-    with engine.write():
-        _, deleted = Contact.objects.filter(number=number).delete()
-    return bool(deleted)
 
 
 def _admin_log(number: str) -> None:

@@ -302,7 +302,7 @@ def subscribe(contact: Contact, name: str) -> None:
     into = contacts.get_list(name)
     for entry in suppressions.of(contact.number).filter(list=into, reason=suppressions.Reason.OPT_OUT):
         suppressions.lift(entry, f"subscribed to {name}")
-    Membership.objects.get_or_create(list=into, contact=contact)
+    contacts.enrol(into, [contact.pk])
 
 
 def unsubscribe(contact: Contact, name: str) -> None:
