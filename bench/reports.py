@@ -35,7 +35,7 @@ WARM = 200
 STEADY = 500  # reports per second, for the latency
 REPORTS, QUICK_REPORTS = 10_000, 1_000
 STEADY_SECONDS, QUICK_STEADY_SECONDS = 5.0, 1.0
-OURS, PLAIN = "paceline.project.wsgi", "bench._plain_hook"
+OURS, PLAIN = "paceline.project.asgi", "bench._plain_hook"
 VARIANTS = {"paceline": OURS, "a view with PyJWT and save()": PLAIN}
 
 

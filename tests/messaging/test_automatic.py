@@ -61,7 +61,7 @@ def hear(text, by, to="+12025550100", *, account="default", provider_id="", at=N
     by = getattr(by, "number", by)
     items = [{"number": by, "sender": to, "text": text, "provider_id": provider_id or f"in-{time.monotonic_ns()}"}]
     webhook = WebhookRequest("POST", "", {}, "", json.dumps(items).encode())
-    events.store(account, webhook, Plain().events(webhook))
+    events.store(events.Arrival(account, webhook, Plain().events(webhook)))
     if at is not None:
         Event.objects.filter(outcome="").update(received_at=at)
     events.apply_due(NOON * 2)
@@ -403,7 +403,7 @@ def test_an_answer_costs_little(lane):
     texts = [(f"What are your hours on day {i}?", number(i)) for i in range(2, 42)]
     items = [{"number": by, "sender": lane.number, "text": text, "provider_id": f"x{by}"} for text, by in texts]
     webhook = WebhookRequest("POST", "", {}, "", json.dumps(items).encode())
-    events.store("default", webhook, Plain().events(webhook))
+    events.store(events.Arrival("default", webhook, Plain().events(webhook)))
     began = time.perf_counter()
     events.apply_due(NOON * 2)
     each = (time.perf_counter() - began) / len(texts)
@@ -654,7 +654,7 @@ def hear_all(*said):
         for i, (text, by) in enumerate(said)
     ]
     webhook = WebhookRequest("POST", "", {}, "", json.dumps(items).encode())
-    events.store("default", webhook, Plain().events(webhook))
+    events.store(events.Arrival("default", webhook, Plain().events(webhook)))
     events.apply_due(NOON * 2)
 
 

@@ -115,7 +115,7 @@ def test_many_events_are_applied_one_round_after_another(line, clock, plain_prov
     """More events than one round takes make it ask for another at once."""
     for i in range(events.APPLY_MOST):
         event(body=b"[]", query=str(i))
-    events.store("default", WebhookRequest("POST", "", {}, "", b"[ ]"), [])
+    events.store(events.Arrival("default", WebhookRequest("POST", "", {}, "", b"[ ]"), []))
     chores = Chores(clock)
 
     assert [chores.round().more for _ in range(3)] == [True, False, False]

@@ -28,7 +28,7 @@ def guests():
 @pytest.fixture(autouse=True)
 def chunk(monkeypatch):
     """How many rows a transaction holds; on PostgreSQL fewer than in life, and still so many as are copied."""
-    monkeypatch.setattr(engine, "LOADS", {"postgresql": engine.CHUNK + 100})
+    monkeypatch.setattr(engine, "LOAD", engine.CHUNK + 100)
     return engine.load()
 
 

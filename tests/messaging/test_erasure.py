@@ -48,7 +48,7 @@ MODELS = (AutomaticText, Contact, Conversation, TextMessage, Event, Suppression,
 
 def hear(*items):
     webhook = WebhookRequest("POST", "", {}, "", json.dumps(items).encode())
-    events.store("default", webhook, Plain().events(webhook))
+    events.store(events.Arrival("default", webhook, Plain().events(webhook)))
 
 
 def says(who, text, provider_id):

@@ -40,7 +40,7 @@ def receive(text, by, *, provider_id="in-1", to="+12025550100"):
 
 def receive_all(*items):
     webhook = WebhookRequest("POST", "", {}, "", json.dumps(items).encode())
-    events.store("default", webhook, Plain().events(webhook))
+    events.store(events.Arrival("default", webhook, Plain().events(webhook)))
 
 
 def is_suppressed(who):

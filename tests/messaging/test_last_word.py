@@ -41,7 +41,7 @@ class Story:
 
     def _store(self, body):
         webhook = WebhookRequest("POST", "", {}, "", body)
-        events.store("default", webhook, Plain().events(webhook))
+        events.store(events.Arrival("default", webhook, Plain().events(webhook)))
 
     def stop(self):
         self.say("STOP")

@@ -29,7 +29,7 @@ def text(lane):
 def say(*items, of="default"):
     """One verified webhook of an account, stored as the door stores it."""
     webhook = WebhookRequest("POST", "", {}, "", json.dumps(items).encode())
-    events.store(of, webhook, Plain().events(webhook))
+    events.store(events.Arrival(of, webhook, Plain().events(webhook)))
 
 
 def say_and_apply(*items, of="default", now=NOON):
@@ -219,7 +219,7 @@ def test_one_of_several_reports_is_early(text):
 @pytest.mark.parametrize(("body", "why"), [(b"<xml>", "WebhookRejected"), (b'[{"colour": "red"}]', "TypeError")])
 def test_an_event_that_cannot_be_read_is_parked(text, body, why):
     """It stays with the reason and is not tried again; the others of the same round go on."""
-    events.store("default", WebhookRequest("POST", "", {}, "", body), [])
+    events.store(events.Arrival("default", WebhookRequest("POST", "", {}, "", body), []))
     say_and_apply({"status": "delivered", "provider_id": "abc"})
 
     parked = Event.objects.get(outcome__startswith="unreadable")

@@ -83,7 +83,7 @@ def report(message: TextMessage, status: str, **fields) -> None:
     """A delivery report comes in and is applied."""
     body = json.dumps([{"reference": message.reference, "status": status, **fields}]).encode()
     webhook = WebhookRequest("POST", "", {}, "", body)
-    events.store("default", webhook, accounts.provider("default").events(webhook))
+    events.store(events.Arrival("default", webhook, accounts.provider("default").events(webhook)))
     events.apply_at_once()
 
 
@@ -154,7 +154,7 @@ def test_an_inbound_text(plain_provider, settings, told, saved):
     body = json.dumps([{"text": "Yes!", "number": THEIRS, "sender": OURS, "provider_id": "in 1"}]).encode()
     webhook = WebhookRequest("POST", "", {}, "", body)
     for _ in range(2):
-        events.store("default", webhook, accounts.provider("default").events(webhook))
+        events.store(events.Arrival("default", webhook, accounts.provider("default").events(webhook)))
         events.apply_at_once()
 
     ((name, event),) = told

@@ -662,7 +662,7 @@ class _World:
         sender = self.senders[0]
         fields = {"number": person, "sender": sender.number, "text": text, "provider_id": f"in-{next(self._ids)}"}
         webhook = WebhookRequest("POST", "", body=json.dumps([fields]).encode())
-        events.store("default", webhook, self.ether.provider.events(webhook))
+        events.store(events.Arrival("default", webhook, self.ether.provider.events(webhook)))
 
     def _door(self, body: bytes) -> None:
         """The webhook door; now and then it dies before the commit, or between the commit and its answer."""
@@ -674,7 +674,7 @@ class _World:
             raise ConnectionRefusedError
         sender = body  # every account's provider is the same; the alias is that of the message's sender
         webhook = WebhookRequest("POST", "", body=sender)
-        events.store(self._alias(body), webhook, self.ether.provider.events(webhook))
+        events.store(events.Arrival(self._alias(body), webhook, self.ether.provider.events(webhook)))
         if fate < 0.1:
             raise ConnectionResetError
 

@@ -24,9 +24,8 @@ M = TypeVar("M", bound=models.Model)
 CHUNK = 500
 """Rows that one write transaction may hold at the most, so that it stays short."""
 
-LOADS = {"postgresql": 10_000, "sqlite": 1_000}
-"""Rows that one transaction of an import may hold, where that is more than a chunk. On PostgreSQL hardly anybody waits
-for what it writes; on SQLite everybody does, and 2,000 would be a fifth faster and double their wait."""
+LOAD = 10_000
+"""Rows that one transaction of an import may hold on PostgreSQL, where hardly anybody waits for what it writes."""
 
 _writer = threading.RLock()
 """SQLite has one writer. Threads of one process take turns here, processes at the turnstile."""
@@ -429,7 +428,7 @@ def has_a_server() -> bool:
 
 def load() -> int:
     """Rows that one transaction of an import is to hold."""
-    return LOADS.get(connection.vendor, CHUNK)
+    return LOAD if connection.vendor == "postgresql" else CHUNK
 
 
 def chunks(rows: Sequence[Any], size: int = CHUNK) -> Iterator[Sequence[Any]]:

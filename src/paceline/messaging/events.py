@@ -1,8 +1,8 @@
 """What did a provider tell us? Every webhook is kept as it came, committed before the 200, and applied once.
 
-`store` is what the webhook door calls; exact opt-out words take effect in its own commit. `apply_due` is repeated
-by a dispatcher, or called by the same door: reports raise their message's status, texts go to the inbox. Twice the
-same webhook changes nothing.
+`store` and `store_together` are what the webhook doors call; exact opt-out words take effect in the same commit.
+`apply_due` is repeated by a dispatcher, or called by the same door: reports raise their message's status, texts go to
+the inbox. Twice the same webhook changes nothing.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import hashlib
 import logging
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
@@ -34,77 +32,113 @@ TEXTS_AT_ONCE = 50  # so that a dispatcher's claims need not wait longer than fo
 KEEP_UNMATCHED_SECONDS = 72 * 3600.0
 
 
-@dataclass(slots=True)
-class _Arrival:
-    event: Event
-    texts: list[InboundText]
-    stored: Future[None]
+class Arrival:
+    """A verified webhook on its way into the database, and what it says.
+
+    `is_done`: it is committed, or `error` says why not. `turn` is held until then, or until it is to write for all.
+    """
+
+    __slots__ = ("account", "at", "error", "is_done", "is_to_write", "key", "texts", "turn", "webhook")
+
+    def __init__(self, account: str, webhook: WebhookRequest, says: Sequence[DeliveryReport | InboundText]) -> None:
+        self.account, self.webhook, self.at = account, webhook, timezone.now()
+        said = [account.encode(), webhook.query.encode(), webhook.body]
+        self.key = hashlib.sha256(b"\0".join(said)).hexdigest()
+        self.texts = [each for each in says if isinstance(each, InboundText)]
+        self.is_done = self.is_to_write = False
+        self.error: BaseException | None = None
+        self.turn = threading.Lock()
+        self.turn.acquire()
+
+    def end(self, error: BaseException | None = None) -> None:
+        self.is_done, self.error = True, error
 
 
 class _GroupCommit:
-    """Concurrent webhooks share one commit: whoever finds nobody writing writes for all that wait."""
+    """Webhooks on several threads share one commit: who finds nobody writing writes, then the first who came since.
+
+    Each wakes once. Of a queue at one lock all would wake in turn, only to see that they are done.
+    """
 
     def __init__(self) -> None:
-        self._waiting: list[_Arrival] = []
+        self._waiting: list[Arrival] = []
+        self._is_writing = False
         self._lock = threading.Lock()
-        self._writing = threading.Lock()
 
-    def __call__(self, arrival: _Arrival) -> None:
+    def __call__(self, arrival: Arrival) -> None:
         with self._lock:
             self._waiting.append(arrival)
-        while not arrival.stored.done():
-            with self._writing:
-                if arrival.stored.done():
-                    break
-                with self._lock:
-                    group, self._waiting = self._waiting[: engine.CHUNK], self._waiting[engine.CHUNK :]
-                self._commit(group)
-        arrival.stored.result()
-
-    @staticmethod
-    def _commit(group: Sequence[_Arrival]) -> None:
-        if not group:
-            return
+            waits, self._is_writing = self._is_writing, True
         try:
-            _write(group)
-        except DatabaseError as error:
-            if len(group) > 1 and not isinstance(error, OperationalError):
-                for member in group:  # one row that the database refuses must not fail its neighbours
-                    _GroupCommit._commit([member])
-                return
-            _fail(group, error)
-        except BaseException as error:
-            _fail(group, error)
+            if waits:
+                arrival.turn.acquire()
+        except BaseException:
+            self._leave(arrival)
             raise
-        else:
-            for member in group:
-                member.stored.set_result(None)
+        if not arrival.is_done:
+            self._write()
+        if arrival.error is not None:
+            raise arrival.error
 
+    def _write(self) -> None:
+        with self._lock:
+            group, self._waiting = self._waiting[: engine.CHUNK], self._waiting[engine.CHUNK :]
+        store_together(group)
+        self._hand_on()
+        for member in group[1:]:
+            member.turn.release()
 
-def _fail(group: Sequence[_Arrival], error: BaseException) -> None:
-    for member in group:
-        member.stored.set_exception(error)
+    def _hand_on(self) -> None:
+        with self._lock:
+            following = self._waiting[:1]
+            self._is_writing = bool(following)
+        for arrival in following:
+            arrival.is_to_write = True
+            arrival.turn.release()
+
+    def _leave(self, arrival: Arrival) -> None:
+        """Its thread was interrupted while it waited; if it was to write, the next one does."""
+        with self._lock:
+            if arrival in self._waiting:
+                self._waiting.remove(arrival)
+        if arrival.is_to_write:
+            self._hand_on()
 
 
 _group_commit = _GroupCommit()
 
 
-def store(account: str, webhook: WebhookRequest, events: Sequence[DeliveryReport | InboundText]) -> None:
+def store(arrival: Arrival) -> None:
     """Keeps a verified webhook and commits it; its exact opt-out words are in force when this returns."""
-    digest = hashlib.sha256(b"\0".join([account.encode(), webhook.query.encode(), webhook.body])).hexdigest()
-    event = Event(account=account, dedupe_key=digest, query=webhook.query, body=webhook.body)
-    _group_commit(_Arrival(event, [e for e in events if isinstance(e, InboundText)], Future()))
-    failpoints.hit("after_store")
+    _group_commit(arrival)
 
 
-def _write(group: Sequence[_Arrival]) -> None:
+def store_together(group: Sequence[Arrival]) -> None:
+    """The same for several, in one commit if the database takes them all. Each one's `error` says how it went."""
+    error: BaseException | None = None
+    try:
+        _write(group)
+        failpoints.hit("after_store")
+    except DatabaseError as refused:
+        if len(group) > 1 and not isinstance(refused, OperationalError):
+            for member in group:  # one row that the database refuses must not fail its neighbours
+                store_together([member])
+            return
+        error = refused
+    except BaseException as fault:
+        error = fault
+    for member in group:
+        member.end(error)
+
+
+def _write(group: Sequence[Arrival]) -> None:
     with engine.write():
-        keys = [arrival.event.dedupe_key for arrival in group if arrival.texts]
+        keys = [arrival.key for arrival in group if arrival.texts]
         known = set(Event.objects.filter(dedupe_key__in=keys).values_list("dedupe_key", flat=True)) if keys else set()
-        engine.insert(Event._meta.db_table, _COLUMNS, [_values(arrival.event) for arrival in group])
+        engine.insert(Event._meta.db_table, _COLUMNS, [_values(arrival) for arrival in group])
         for arrival in group:
-            if arrival.texts and arrival.event.dedupe_key not in known:
-                known.add(arrival.event.dedupe_key)
+            if arrival.texts and arrival.key not in known:
+                known.add(arrival.key)
                 for text in arrival.texts:
                     inbox.obey(text)
 
@@ -112,9 +146,9 @@ def _write(group: Sequence[_Arrival]) -> None:
 _COLUMNS = ("account", "dedupe_key", "query", "body", "received_at", "next_try_at", "tries", "outcome")
 
 
-def _values(event: Event) -> tuple[Any, ...]:
-    received_at = engine.moment(event.received_at)
-    return event.account, event.dedupe_key, event.query, event.body, received_at, 0.0, 0, ""
+def _values(arrival: Arrival) -> tuple[Any, ...]:
+    webhook = arrival.webhook
+    return arrival.account, arrival.key, webhook.query, webhook.body, engine.moment(arrival.at), 0.0, 0, ""
 
 
 def apply_at_once() -> None:

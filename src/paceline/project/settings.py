@@ -67,7 +67,7 @@ MIDDLEWARE = [
     "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "paceline.project.urls"
-WSGI_APPLICATION = "paceline.project.wsgi.application"
+ASGI_APPLICATION = "paceline.project.asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",

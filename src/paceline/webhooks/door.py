@@ -7,64 +7,53 @@ Answers are those that the URL would give; only the headers that middleware adds
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from django.core.exceptions import SuspiciousOperation
 from django.core.handlers.wsgi import WSGIRequest, get_path_info
 from django.db import close_old_connections
-from django.http import HttpResponse
-
-log = logging.getLogger("paceline.webhooks")
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
-View = Callable[..., HttpResponse]
 
 CONNECTION_CHECK_SECONDS = 1.0
-"""How often a thread looks whether its database connection is too old: Django does it for every request."""
 
 _thread = threading.local()
 
 
 def hooks_first(application: Application, prefix: str = "/webhooks/") -> Application:
     """A WSGI application that answers PREFIX/ALIAS/KIND[/TOKEN] itself and leaves the rest to `application`."""
-    from . import views  # wants Django set up, as it is when there is an `application`
+    from . import answers, views  # want Django set up, as it is when there is an `application`
 
     def beside(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO", "")
-        if not path.startswith(prefix):
+        is_near = environ.get("PATH_INFO", "").startswith(prefix)
+        found = names(get_path_info(environ), prefix) if is_near else None
+        if found is None:
             return application(environ, start_response)
-        parts = get_path_info(environ)[len(prefix) :].split("/")
-        if len(parts) not in (2, 3) or not all(parts):
-            return application(environ, start_response)
-        response = _answer(views.receive, environ, *parts)
+        look_after_the_connection()
+        try:
+            response = views.receive(WSGIRequest(environ), *found)
+        except Exception as error:
+            response = views.response(answers.failed(found[0], error))
+            close_old_connections()
+        response.headers.setdefault("Content-Length", str(len(response.content)))
         start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
         return [response.content]
 
     return beside
 
 
-def _answer(receive: View, environ: Environ, alias: str, kind: str, token: str = "") -> HttpResponse:
-    _look_after_the_connection()
-    try:
-        response = receive(WSGIRequest(environ), alias, kind, token)
-    except SuspiciousOperation as error:  # a host that is not ours, a request that breaks off
-        log.warning("A webhook for %s was refused: %s", alias, type(error).__name__)
-        response = HttpResponse("Bad request", status=400)
-    except Exception:
-        log.exception("A webhook for %s could not be taken; its provider will send it again", alias)
-        close_old_connections()
-        response = HttpResponse("Not taken; send it again", status=500)
-    response.headers.setdefault("Content-Length", str(len(response.content)))
-    return response
+def names(path: str, prefix: str) -> list[str] | None:
+    """Alias, kind and token, if there is one, of a webhook's address; None for any other path."""
+    parts = path[len(prefix) :].split("/") if path.startswith(prefix) else []
+    return parts if len(parts) in (2, 3) and all(parts) else None
 
 
-def _look_after_the_connection() -> None:
+def look_after_the_connection() -> None:
+    """What Django does for every request, once a second and thread: a connection that is too old is closed."""
     now = time.monotonic()
     if now - getattr(_thread, "looked_at", 0.0) >= CONNECTION_CHECK_SECONDS:
         close_old_connections()

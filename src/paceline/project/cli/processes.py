@@ -244,13 +244,11 @@ def web(host: str, port: int) -> None:
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "paceline.project.settings")
     Granian(
-        "paceline.project.wsgi:application",
+        "paceline.project.asgi:application",
         address=host,
         port=port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.ASGINL,
         workers=1,
-        blocking_threads=8,
-        backpressure=256,
         log_access=False,
         respawn_failed_workers=True,
     ).serve()
