@@ -76,14 +76,20 @@ def medians(variants: Variants, rounds: int) -> list[Row]:
 
 
 def row(variant: str, samples: list[Sample]) -> Row:
-    """The medians of some runs, and the notes of the last."""
+    """The medians of some runs; of the notes those of measures, the highest of counts, and the last words."""
     return Row(
         variant,
         round(statistics.median(s.items / s.seconds for s in samples), 1),
         round(statistics.median(s.cpu_seconds / s.items * 1e6 for s in samples), 3),
         round(max(s.peak_mb for s in samples), 1),
-        samples[-1].notes,
+        {name: _note([s.notes[name] for s in samples if name in s.notes]) for name in samples[-1].notes},
     )
+
+
+def _note(said: list[Any]) -> Any:
+    if all(isinstance(each, float) for each in said):
+        return round(statistics.median(said), 2)
+    return max(said) if all(isinstance(each, int) for each in said) else said[-1]
 
 
 def rounds(quick: bool) -> int:
