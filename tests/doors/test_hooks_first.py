@@ -19,9 +19,10 @@ from django.test import RequestFactory
 
 from paceline.messaging import accounts, events, suppressions
 from paceline.messaging.models import Event
+from paceline.sms.messages import InboundText, WebhookRequest
 from paceline.webhooks import asgi, door
 
-from .test_webhooks import CONSOLE, THEIRS, VONAGE, inbound, report, signed
+from .test_webhooks import CONSOLE, OURS, THEIRS, VONAGE, inbound, report, signed
 
 pytestmark = pytest.mark.django_db(transaction=True)  # all ways look after the connection between two requests
 
@@ -288,6 +289,22 @@ def test_many_at_once_share_commits(monkeypatch, way):
     assert len(groups) < 64
 
 
+def test_commit_stays_short_however_many_wait():
+    """250 reports share one, but no more than a dozen texts, each of which may be a STOP; one text at the least."""
+
+    def waiting(texts, reports):
+        webhook = WebhookRequest("POST", "", {}, "", b"")
+        text = InboundText(THEIRS, OURS, "STOP")
+        return [events.Arrival("a", webhook, [text]) for _ in range(texts)] + [
+            events.Arrival("a", webhook, []) for _ in range(reports)
+        ]
+
+    assert [len(events.sharing(waiting(*mixture))) for mixture in ((0, 400), (100, 0), (3, 400))] == [250, 12, 250]
+    many = waiting(1, 1)
+    many[0].texts *= 50
+    assert events.sharing(many) == many[:1]
+
+
 def test_door_is_there_before_django_is():
     """A project's wsgi.py imports it among the other imports, above what sets Django up."""
     code = "from paceline.webhooks.door import hooks_first"
@@ -301,7 +318,7 @@ def test_who_is_interrupted_while_it_waits_holds_nobody_up():
     commit, began, go_on, written = events._GroupCommit(), threading.Event(), threading.Event(), []
 
     def arrival(name):
-        return events.Arrival(name, events.WebhookRequest("POST", "", {}, "", b""), [])
+        return events.Arrival(name, WebhookRequest("POST", "", {}, "", b""), [])
 
     class Interrupted:
         def __init__(self, turn):

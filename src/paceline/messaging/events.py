@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 from django.conf import settings
@@ -26,6 +27,9 @@ from . import accounts, engine, inbox, reports
 from .models import Event
 
 log = logging.getLogger("paceline.events")
+
+SHARE_MOST, TEXTS_SHARE_MOST = 250, 12
+"""Webhooks that may share a commit, and texts among them: on SQLite all wait for it, and a STOP takes 1 ms."""
 
 APPLY_MOST = 100
 TEXTS_AT_ONCE = 50  # so that a dispatcher's claims need not wait longer than for other writes
@@ -82,7 +86,8 @@ class _GroupCommit:
 
     def _write(self) -> None:
         with self._lock:
-            group, self._waiting = self._waiting[: engine.CHUNK], self._waiting[engine.CHUNK :]
+            group = sharing(self._waiting)
+            self._waiting = self._waiting[len(group) :]
         store_together(group)
         self._hand_on()
         for member in group[1:]:
@@ -111,6 +116,17 @@ _group_commit = _GroupCommit()
 def store(arrival: Arrival) -> None:
     """Keeps a verified webhook and commits it; its exact opt-out words are in force when this returns."""
     _group_commit(arrival)
+
+
+def sharing(waiting: Iterable[Arrival]) -> list[Arrival]:
+    """The first of them: as many as may share a commit, one at the least."""
+    group, texts = [], 0
+    for arrival in islice(waiting, SHARE_MOST):
+        texts += len(arrival.texts)
+        if group and texts > TEXTS_SHARE_MOST:
+            break
+        group.append(arrival)
+    return group
 
 
 def store_together(group: Sequence[Arrival]) -> None:

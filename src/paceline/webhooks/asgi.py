@@ -19,7 +19,7 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from django.db import close_old_connections
 
-from paceline.messaging import engine, events
+from paceline.messaging import events
 from paceline.sms.messages import WebhookRequest
 
 from . import answers, door
@@ -132,14 +132,14 @@ class _Together:
     """Keeps what comes in, all that waits in one commit, on a thread of its own."""
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[events.Arrival, asyncio.Future[None]]] = []
+        self._waiting: dict[events.Arrival, asyncio.Future[None]] = {}
         self._writing: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, "webhooks")
 
     async def store(self, arrival: events.Arrival) -> None:
         """Returns when it is committed; raises what has kept it from that."""
         kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((arrival, kept))
+        self._waiting[arrival] = kept
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
         await kept
@@ -149,10 +149,11 @@ class _Together:
     async def _write(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
-            group, self._waiting = self._waiting[: engine.CHUNK], self._waiting[engine.CHUNK :]
-            await loop.run_in_executor(self._thread, _store, [arrival for arrival, _ in group])
-            for _, kept in group:
-                if not kept.done():  # whose caller has hung up
+            group = events.sharing(self._waiting)
+            told = [self._waiting.pop(arrival) for arrival in group]
+            await loop.run_in_executor(self._thread, _store, group)
+            for kept in told:
+                if not kept.done():  # its caller may have hung up
                     kept.set_result(None)
         self._writing = None
 
