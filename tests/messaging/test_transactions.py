@@ -72,7 +72,7 @@ def opening_night(watch, sheet, line):
     for reference in references:
         body = json.dumps([{"status": "delivered", "reference": reference, "price": "0.0075"}]).encode()
         webhook = WebhookRequest("POST", "", {}, "", body)
-        watch("store a webhook", events.store, "default", webhook, Plain().events(webhook))
+        watch("store a webhook", events.store, events.Arrival("default", webhook, Plain().events(webhook)))
     while watch("apply reports", events.apply_due, clock.now()):
         pass
     assert TextMessage.objects.filter(status="delivered").count() == 724
