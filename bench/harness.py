@@ -76,7 +76,7 @@ def medians(variants: Variants, rounds: int) -> list[Row]:
 
 
 def row(variant: str, samples: list[Sample]) -> Row:
-    """The medians of some runs; of the notes those of measures, the highest of counts, and the last words."""
+    """The medians of some runs; of the notes the medians of measures, the highest of counts, the last of words."""
     return Row(
         variant,
         round(statistics.median(s.items / s.seconds for s in samples), 1),

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import threading
-import time
+from itertools import chain
 
 import pytest
 from a2wsgi import WSGIMiddleware
@@ -22,7 +22,8 @@ from paceline.messaging.models import Event
 from paceline.sms.messages import InboundText, WebhookRequest
 from paceline.webhooks import asgi, door
 
-from .test_webhooks import CONSOLE, OURS, THEIRS, VONAGE, inbound, report, signed
+from ..installation import until
+from .test_webhooks import CONSOLE, OURS, THEIRS, VONAGE, at_once, inbound, report, signed
 
 pytestmark = pytest.mark.django_db(transaction=True)  # all ways look after the connection between two requests
 
@@ -37,13 +38,6 @@ def configured(settings):
     accounts.provider.cache_clear()
     yield
     accounts.provider.cache_clear()
-
-
-def until(condition):
-    give_up_at = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.001)
 
 
 def batched(body, size):
@@ -76,27 +70,10 @@ class Url:
         (status, fields), *_ = told
         return int(status.split()[0]), content, dict(fields)
 
-    def ask_all(self, requests):
+    def ask_all(self, bodies):
         """The statuses of many at once: on eight threads."""
-        answers, left, lock = [], list(requests), threading.Lock()
-
-        def work():
-            try:
-                while True:
-                    with lock:
-                        if not left:
-                            return
-                        body = left.pop()
-                    answers.append(self.ask("/webhooks/default/status", body=body)[0])
-            finally:
-                connection.close()
-
-        threads = [threading.Thread(target=work) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return answers
+        shares = at_once(8, lambda n: [self.ask("/webhooks/default/status", body=body)[0] for body in bodies[n::8]])
+        return [*chain.from_iterable(shares)]
 
 
 class Wsgi(Url):
@@ -121,9 +98,9 @@ class Asgi:
     def ask(self, path, **request):
         return asyncio.run(self._ask(environ_of(path, **request)))
 
-    def ask_all(self, requests):
+    def ask_all(self, bodies):
         async def together():
-            environs = [environ_of("/webhooks/default/status", body=body) for body in requests]
+            environs = [environ_of("/webhooks/default/status", body=body) for body in bodies]
             return await asyncio.gather(*map(self._ask, environs))
 
         return [status for status, *_ in asyncio.run(together())]
@@ -354,7 +331,7 @@ def test_who_is_interrupted_while_it_waits_holds_nobody_up():
             threads[-1].start()
             if name != "third":
                 assert began.wait(10)
-        until(lambda: len(commit._waiting) == 2)
+        until(lambda: len(commit._waiting) == 2, 10)
         go_on.set()
         for thread in threads:
             thread.join(10)

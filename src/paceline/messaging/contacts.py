@@ -149,7 +149,7 @@ def _add(chunk: Chunk, into: ContactList, done: Imported) -> None:
     if not told:
         return
     new = engine.insert_keyed(_CONTACTS, ("number", "fields", "created_at"), chunk.contacts)
-    known = {} if len(new) == len(told) else _known([number for number in told if number not in new])
+    known = _known([number for number in told if number not in new])
     done.new += len(new)
     done.known += len(first_seen & known.keys())
     _fill_up(known, told, first_seen)
@@ -216,7 +216,7 @@ def forget(number: str) -> bool:
 def _stays(this: ContactList) -> None:
     """Nobody deletes the list before our commit."""
     if not engine.read_rows(ContactList, ("id",), "id = %s", [this.pk], lock=True):
-        raise ListGone(f"The list {this.name!r} was deleted meanwhile; nobody is on it")
+        raise ListGone(f"The list {this.name!r} was deleted meanwhile")
 
 
 def get_list(name: str) -> ContactList:

@@ -9,8 +9,8 @@ from paceline.project import lifeline
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "paceline.project.settings")
 lifeline.tie()
 
-from a2wsgi import WSGIMiddleware  # noqa: E402
-from django.core.wsgi import get_wsgi_application  # noqa: E402
+from a2wsgi import WSGIMiddleware  # noqa: E402 who is tied to a dead parent ends before it imports
+from django.core.wsgi import get_wsgi_application  # noqa: E402 it reads the settings named above
 
 PAGE_THREADS = 8
 TURN_SECONDS = 0.0005

@@ -29,8 +29,7 @@ def hooks_first(application: Application, prefix: str = "/webhooks/") -> Applica
     from . import answers, views  # want Django set up, as it is when there is an `application`
 
     def beside(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        is_near = environ.get("PATH_INFO", "").startswith(prefix)
-        found = names(get_path_info(environ), prefix) if is_near else None
+        found = names(get_path_info(environ), prefix)
         if found is None:
             return application(environ, start_response)
         look_after_the_connection()
