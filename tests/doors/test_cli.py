@@ -766,7 +766,7 @@ def test_an_interrupted_import_goes_on_and_doubles_nobody() -> None:
 
     assert process.returncode == 130
     assert 0 < taken < 20_000
-    assert f"The {taken} ready rows up to line {taken + 1} are on the list 'many'" in told
+    assert f"The {taken} ready rows up to line {taken + 1} were put on the list 'many'" in told
     assert "goes on and doubles nobody" in told
     assert f"{20_000 - taken} new contacts and {taken} known ones" in again.stdout
     assert members() == 20_000

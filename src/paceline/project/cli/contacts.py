@@ -183,7 +183,7 @@ class Taken:
     def explain(self, error: BaseException) -> None:
         """Ends the command, unless the error is a mistake of ours."""
         so_far = (
-            f"The {self.ready} ready rows up to line {self.line} are on the list {self.list_name!r}"
+            f"The {self.ready} ready rows up to line {self.line} were put on the list {self.list_name!r}"
             if self.line
             else "Nothing was imported"
         )
