@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -50,6 +51,7 @@ def benches() -> dict[str, str]:
 def main(arguments: list[str]) -> int:
     known = benches()
     asked = _parser(known).parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # its databases and folders go with it
     for name in asked.names or [name for name in known if name not in BY_NAME]:
         try:
             bench: ModuleType = importlib.import_module(f"bench.{known[name]}")

@@ -27,9 +27,8 @@ QUICK_BATCHES = {500: 2, 10: 10}
 
 
 def rows(quick: bool) -> list[Row]:
-    if quick:
-        return _on_each(QUICK_DEPTHS, QUICK_BATCHES, harness.rounds(quick), harness.databases(quick))
-    return _on_each(DEPTHS, BATCHES, harness.rounds(quick), harness.databases(quick))
+    depths, batches = (QUICK_DEPTHS, QUICK_BATCHES) if quick else (DEPTHS, BATCHES)
+    return _on_each(depths, batches, harness.rounds(quick), harness.databases(quick))
 
 
 def deep() -> list[Row]:

@@ -121,20 +121,25 @@ def pin(core: int) -> None:
     os.sched_setaffinity(0, {core})
 
 
-def start(module: str, *arguments: object, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+class Child(subprocess.Popen[str]):
+    """A process that is killed when the `with` it is used in ends by an error, and else waited for."""
+
+    def __exit__(self, kind: type[BaseException] | None, *error: Any) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, *error)
+
+
+def start(module: str, *arguments: object, env: Mapping[str, str] | None = None) -> Child:
     """`python -m bench.<module> ARGUMENTS` with its output at hand; `env` on top of ours."""
     command = [sys.executable, "-m", f"bench.{module}", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=HOME, env={**os.environ, **(env or {})}, stdout=subprocess.PIPE, text=True)  # noqa: S603 our own
+    return Child(command, cwd=HOME, env={**os.environ, **(env or {})}, stdout=subprocess.PIPE, text=True)
 
 
 def child(module: str, *arguments: object, env: Mapping[str, str] | None = None) -> Sample:
     """The `Sample` that a child prints as its last line (see `report`). Raises `RuntimeError` when it fails."""
     with start(module, *arguments, env=env) as process:
-        try:
-            output, _ = process.communicate(timeout=CHILD_SECONDS)
-        except BaseException:
-            process.kill()
-            raise
+        output, _ = process.communicate(timeout=CHILD_SECONDS)
     if process.returncode:
         raise RuntimeError(f"bench.{module} {' '.join(map(str, arguments))} ended with {process.returncode}")
     return Sample(**json.loads(output.splitlines()[-1]))

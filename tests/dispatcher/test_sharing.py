@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 
 from paceline.dispatcher import shift
-from paceline.dispatcher.loop import CLAIM_LEAST, GATE_AHEAD_MOST_SECONDS, Reach
+from paceline.dispatcher.loop import CALM_LOOKAHEAD_SECONDS, CLAIM_LEAST, FEW, GATE_AHEAD_MOST_SECONDS, Reach
 from paceline.messaging import accounts, campaigns, engine, lanes, outbox, senders
 from paceline.messaging.models import Account, Sender, TextMessage
 from paceline.sandbox import ledger
@@ -186,7 +186,7 @@ def test_missed_slots_make_a_dispatcher_take_less_and_begin_earlier() -> None:
     reach = Reach()
     for _ in range(20):
         reach.missed()
-        reach.claimed()
+        reach.claimed(10)
 
     assert reach.claim_most == CLAIM_LEAST
     assert reach.gate_ahead == GATE_AHEAD_MOST_SECONDS
@@ -199,8 +199,21 @@ def test_a_dispatcher_that_keeps_up_takes_as_much_as_before() -> None:
     reach = Reach()
     reach.missed()
     for _ in range(40):
-        reach.claimed()
+        reach.claimed(10)
 
     assert reach.claim_most == outbox.CLAIM_MOST
     assert reach.gate_ahead == outbox.GATE_AHEAD_SECONDS
     assert reach.lead < 0.001
+    assert reach.ahead == CALM_LOOKAHEAD_SECONDS
+
+
+@pytest.mark.parametrize(("taken", "ahead"), [(FEW, CALM_LOOKAHEAD_SECONDS), (FEW + 1, pacing.LOOKAHEAD_SECONDS)])
+def test_a_claim_reaches_far_ahead_where_many_messages_leave_and_half_as_far_where_few_do(
+    taken: int, ahead: float
+) -> None:
+    """What a killed dispatcher had claimed is lost to the limit; a claim that takes time must have some in hand."""
+    reach = Reach()
+    for _ in range(40):
+        reach.claimed(taken)
+
+    assert reach.ahead == ahead

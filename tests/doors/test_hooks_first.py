@@ -172,6 +172,7 @@ SITUATIONS = {
     "too large": ("/webhooks/default/status", {"body": LARGE}),
     "says that it is large": ("/webhooks/default/status", {"CONTENT_LENGTH": str(10**9)}),
     "a length that is none": ("/webhooks/default/status", {"CONTENT_LENGTH": "-1"}),
+    "a length that nobody can read": ("/webhooks/default/status", {"CONTENT_LENGTH": "9" * 5000}),
     "by PUT": ("/webhooks/default/status", {"method": "PUT"}),
     "by GET": ("/webhooks/default/status", {"method": "GET"}),
     "another host": ("/webhooks/default/status", {"HTTP_HOST": "elsewhere.example"}),

@@ -10,15 +10,11 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from socketserver import TCPServer
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.wsgi import get_wsgi_application
 from django.db import DatabaseError, connection, connections
 
 from paceline.dispatcher import embedded, loop
@@ -29,6 +25,7 @@ from paceline.sms import failpoints, pacing
 from paceline.sms.status import Status
 
 from ..installation import ACCOUNT
+from . import web as server
 
 UNFINISHED = (Status.HELD, Status.QUEUED, Status.LEASED, Status.SUBMITTING)
 ACCOUNT_MPS = 6.0
@@ -147,43 +144,10 @@ def recover(place: dict[str, Any]) -> None:
     outbox.recover(time.time() + 3600)
 
 
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:
-        return None
-
-
-class _Web(WSGIServer):
-    request_queue_size = 64
-
-    def server_bind(self) -> None:
-        TCPServer.server_bind(self)
-        self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
-        self.setup_environ()
-        self._threads = ThreadPoolExecutor(4)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self._threads.submit(self.process_request_now, request, client_address)
-
-    def process_request_now(self, request: Any, client_address: Any) -> None:
-        try:
-            self.finish_request(request, client_address)
-        except OSError:
-            pass  # whoever knocked has gone
-        finally:
-            self.shutdown_request(request)
-
-
 def web(place: dict[str, Any], breaks: Any = ()) -> None:
     """The whole of the web side; only webhooks come."""
     arm(place, breaks)
-    while True:
-        try:
-            server = _Web(("127.0.0.1", place["web_port"]), _Quiet)
-            break
-        except OSError:  # the one before is just dying
-            time.sleep(0.01)
-    server.set_app(get_wsgi_application())
-    server.serve_forever()
+    server.serve(place["web_port"])
 
 
 # --- breaking -------------------------------------------------------------------------------------------------

@@ -32,10 +32,16 @@ EVERY_HOUR = 3600.0
 
 @dataclass(slots=True)
 class Step:
-    """What a round of chores did: `released` messages can be claimed, `more` waits to be done at once."""
+    """What a round of chores `did`; of that, `released` messages can be claimed; `more` waits to be done at once."""
 
+    did: int = 0
     released: int = 0
     more: bool = False
+
+    def count(self, done: int) -> bool:
+        """True when something was done."""
+        self.did += done
+        return done > 0
 
 
 @dataclass(slots=True)
@@ -79,18 +85,21 @@ class Chores:
             automatic.forget(now)
         if not self._stopped and self._is_time("errands", ASK_EVERY_SECONDS):  # of a copy, nothing is done outside
             self._errands.step()
-        step.more = events.apply_due(now) >= events.APPLY_MOST
+        applied = events.apply_due(now)
+        step.count(applied)
+        step.more = applied >= events.APPLY_MOST
         for campaign in [] if self._stopped else campaigns.due():  # of a copy, what is held stays held
-            if campaigns.fan_out(campaign):
+            if step.count(campaigns.fan_out(campaign)):
                 step.more = True
             if campaign.state == campaigns.State.RUNNING:
                 released = campaigns.release(campaign, self.clock.now())
                 step.released += released
-                step.more |= bool(released)
-                if not released:
+                if step.count(released):
+                    step.more = True
+                else:
                     campaigns.finish(campaign)
             elif campaign.state == campaigns.State.CANCELLED:
-                if campaigns.sweep(campaign):
+                if step.count(campaigns.sweep(campaign)):
                     step.more = True
                 else:
                     campaigns.finish(campaign)

@@ -34,10 +34,13 @@ from .wirelog import WireLog
 
 log = logging.getLogger("paceline.dispatcher")
 
-CLAIM_EVERY_SECONDS = 0.2
-WORTH_A_CLAIM_SECONDS = 0.15  # so much of an account's time must be free; a round later there is more than that left
+CALM_LOOKAHEAD_SECONDS = 0.25
+FEW = 25  # messages of a claim: what takes no time to speak of
+CLAIM_EVERY = 0.4  # of what a claim reaches ahead
+WORTH_A_CLAIM = 0.3  # of the same must be free on an account; a round later there is more than that left
 CHORES_EVERY_SECONDS = 0.05
 IDLE_EVERY_SECONDS = 0.25
+QUIET_AFTER_SECONDS = 1.0  # in which the chores have found nothing to do
 SETTLE_EVERY_SECONDS = 0.05
 SETTLE_MOST = 500
 CONNECTIONS = 1000
@@ -61,9 +64,13 @@ class Reach:
 
     Missed slots mean that the way from a claim to the wire takes longer than thought, for a busy machine or for locks
     that others hold. Then less is taken at a time and further ahead, and bit by bit more again when all goes well.
+
+    Slots that are claimed ahead are lost with a process that dies, and slots that are not, with a claim that is slow.
+    So a claim reaches as far as it may where it takes many messages or slots are missed, and else half as far.
     """
 
     lead: float = 0.0  # seconds from a claim to its first slot
+    ahead: float = CALM_LOOKAHEAD_SECONDS  # seconds that a claim reaches beyond its lead
     gate_ahead: float = outbox.GATE_AHEAD_SECONDS
     claim_most: int = outbox.CLAIM_MOST
     _has_missed: bool = False
@@ -72,8 +79,16 @@ class Reach:
         self.lead = min(lanes.LEAD_MOST_SECONDS, max(0.01, self.lead * 1.5))
         self._has_missed = True
 
-    def claimed(self) -> None:
+    @property
+    def claim_every(self) -> float:
+        """Seconds between two rounds of claims."""
+        return CLAIM_EVERY * self.ahead
+
+    def claimed(self, taken: int) -> None:
         """After each claim that found something: draws the lesson from what has happened since the one before."""
+        self.ahead = max(CALM_LOOKAHEAD_SECONDS, self.ahead * 0.95)
+        if taken > FEW or taken >= self.claim_most or self._has_missed:
+            self.ahead = pacing.LOOKAHEAD_SECONDS
         if self._has_missed:
             self._has_missed = False
             self.claim_most = max(CLAIM_LEAST, self.claim_most // 2)
@@ -203,7 +218,11 @@ class Dispatcher:
                 for account_id, provider in await self._on(self._lane_thread, self._accounts):
                     reach = self._reach
                     claim = partial(
-                        outbox.claim_through, lead=reach.lead, only_direct=self._only_direct, most=reach.claim_most
+                        outbox.claim_through,
+                        lead=reach.lead,
+                        ahead=reach.ahead,
+                        only_direct=self._only_direct,
+                        most=reach.claim_most,
                     )
                     claimed = await self._on(self._lane_thread, claim, account_id, self.clock)
                     is_full |= claimed.taken == reach.claim_most
@@ -215,20 +234,20 @@ class Dispatcher:
                         self._leased.set()
                         self._keep(asyncio.create_task(self._transport.connect(provider, self._leased_to(provider))))
                     if claimed.taken:
-                        reach.claimed()
+                        reach.claimed(claimed.taken)
             except Exception as error:  # what it has leased and nobody knows of goes back by time
                 await self._has_failed("claim", error)
             if is_full:
                 await self._room()
             elif not self._finishing:
-                await self._wait(self._released, CLAIM_EVERY_SECONDS)
+                await self._wait(self._released, self._reach.claim_every)
         while self._leases and not self._stopping.is_set():
             await self._wait(self._stopping, SETTLE_EVERY_SECONDS)
         self.stop()
 
     async def _room(self) -> None:
         """There is more to claim: as soon as there is room for it. Other accounts do not wait for a slow one."""
-        again_at = time.monotonic() + CLAIM_EVERY_SECONDS
+        again_at = time.monotonic() + self._reach.claim_every
         while time.monotonic() < again_at and not (self._stopping.is_set() or self._finishing):
             await self._sleep(FULL_AGAIN_SECONDS)
             if len(self._leases) + len(self._due) + self._under_way + self._reach.claim_most <= CONNECTIONS:
@@ -256,9 +275,9 @@ class Dispatcher:
 
         A few are not worth its locks: there is time to come again.
         """
-        now, free_at = self.clock.now() + self._reach.lead, account.next_free_at or 0.0
-        reach = now + pacing.LOOKAHEAD_SECONDS  # what is beyond it and a lead is a stepped clock, for the claim
-        return reach - WORTH_A_CLAIM_SECONDS < free_at <= reach + lanes.LEAD_MOST_SECONDS
+        reach, now = self._reach, self.clock.now() + self._reach.lead
+        free_at = lanes.free_at(account, now)
+        return free_at == account.next_free_at and free_at > now + reach.ahead * (1 - WORTH_A_CLAIM)
 
     async def _gate_loop(self) -> None:
         while not self._stopping.is_set():
@@ -397,7 +416,7 @@ class Dispatcher:
                 self._settled.set()
 
     async def _chore_loop(self) -> None:
-        chores = Chores(self.clock)
+        chores, quiet_at = Chores(self.clock), 0.0
         synced = False
         while self._chores and not self._stopping.is_set():
             try:
@@ -410,7 +429,10 @@ class Dispatcher:
                 continue
             if step.released:
                 self._released.set()
-            await self._sleep(BREATH_SECONDS if step.more else CHORES_EVERY_SECONDS)
+            if step.did:
+                quiet_at = time.monotonic() + QUIET_AFTER_SECONDS
+            often = CHORES_EVERY_SECONDS if time.monotonic() < quiet_at else IDLE_EVERY_SECONDS
+            await self._wait(self._stopping, BREATH_SECONDS if step.more else often)
         await self._on(self._chore_thread, chores.close)
 
     # --- waiting ----------------------------------------------------------------------------------------------

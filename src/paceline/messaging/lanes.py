@@ -126,28 +126,33 @@ def in_words(limit: Limit, now: float | None = None) -> str:
     return f"{limit.mps * times:g}{unit} a {per}"
 
 
+def free_at(limit: Limit, now: float) -> float:
+    """From when a limit is free again, as stored, made believable: what no claim could have set is a stepped clock."""
+    longest = pacing.interval(rate(limit, now))
+    if limit.unit == Limit.Unit.SEGMENT and limit.next_free_at is not None:  # else as if one segment had just left
+        longest *= SEGMENTS_MOST
+    return pacing.clamp(limit.next_free_at, now, longest, pacing.LOOKAHEAD_SECONDS + LEAD_MOST_SECONDS)
+
+
 def timeline(limit: Limit, now: float, horizon: float, most: int) -> Timeline:
-    """A limit's timeline as stored, made believable: a moment that no claim could have set is a stepped clock."""
+    """A limit's timeline; that of a stepped clock is put right, and a window in segments is full then."""
     units = rate(limit, now)
     step, fits = pacing.interval(units), _whole(units)
     in_segments = limit.unit == Limit.Unit.SEGMENT
-    longest = step * (SEGMENTS_MOST if in_segments else 1)
-    if limit.next_free_at is None:
-        longest = step  # as if one segment had just left; a window in segments is full besides
-    free_at = pacing.clamp(limit.next_free_at, now, longest, pacing.LOOKAHEAD_SECONDS + LEAD_MOST_SECONDS)
+    free = free_at(limit, now)
     recent = [[at, used] for at, used in limit.recent if at + fits * step > now] if in_segments and step else []
-    if free_at != limit.next_free_at:
+    if free != limit.next_free_at:
         if limit.next_free_at is not None:
             log.warning("The clock was stepped back: %s %s starts as just used", type(limit).__name__, limit.pk)
         recent = [[now, fits]] if in_segments and step else []
-        type(limit)._default_manager.filter(pk=limit.pk).update(next_free_at=free_at, recent=recent)
+        type(limit)._default_manager.filter(pk=limit.pk).update(next_free_at=free, recent=recent)
     if limit.backoff_until <= now + BACKOFF_MOST_SECONDS:
-        free_at = max(free_at, limit.backoff_until)
+        free = max(free, limit.backoff_until)
     if step:
-        most = min(most, int((horizon - max(free_at, now)) / step) + 1) if free_at <= horizon else 0
-    elif free_at > horizon:
+        most = min(most, int((horizon - max(free, now)) / step) + 1) if free <= horizon else 0
+    elif free > horizon:
         most = 0
-    return Timeline(limit, free_at, step, most, fits, deque(recent))
+    return Timeline(limit, free, step, most, fits, deque(recent))
 
 
 def _whole(rate: float | None) -> int:

@@ -190,34 +190,47 @@ class Claimed(NamedTuple):
 
 
 def claim(
-    account_id: int, clock: Clock, *, lead: float = 0.0, only_direct: bool = False, most: int | None = None
+    account_id: int,
+    clock: Clock,
+    *,
+    lead: float = 0.0,
+    ahead: float = pacing.LOOKAHEAD_SECONDS,
+    only_direct: bool = False,
+    most: int | None = None,
 ) -> list[Lease]:
     """Leases the account's due messages, each with a slot reserved on every limit that it passes.
 
-    In slot order over all lanes, at most `CLAIM_MOST` (or `most`) and nothing beyond now + 500 ms; by priority first,
-    between campaigns of one priority by turn. `lead` seconds are what the caller needs from here to the wire;
-    `only_direct` leaves campaigns alone.
+    In slot order over all lanes, at most `CLAIM_MOST` (or `most`) and nothing `ahead` of now by more than those
+    seconds, 0.5 at the most; by priority first, between campaigns of one priority by turn. `lead` seconds are what the
+    caller needs from here to the wire; `only_direct` leaves campaigns alone.
     """
-    return list(_claim(account_id, clock, lead=lead, only_direct=only_direct, most=most).leases)
+    return list(_claim(account_id, clock, lead=lead, ahead=ahead, only_direct=only_direct, most=most).leases)
 
 
 def claim_through(
-    account_id: int, clock: Clock, *, lead: float = 0.0, only_direct: bool = False, most: int | None = None
+    account_id: int,
+    clock: Clock,
+    *,
+    lead: float = 0.0,
+    ahead: float = pacing.LOOKAHEAD_SECONDS,
+    only_direct: bool = False,
+    most: int | None = None,
 ) -> Claimed:
     """A `claim` that takes what passes no limit through the gate as well, in the same transaction.
 
     There is no slot to wait for, so both looks are one, and one commit less.
     """
-    return _claim(account_id, clock, lead=lead, only_direct=only_direct, most=most, through=True)
+    return _claim(account_id, clock, lead=lead, ahead=ahead, only_direct=only_direct, most=most, through=True)
 
 
 def _claim(
     account_id: int,
     clock: Clock,
     *,
-    lead: float = 0.0,
-    only_direct: bool = False,
-    most: int | None = None,
+    lead: float,
+    ahead: float,
+    only_direct: bool,
+    most: int | None,
     through: bool = False,
 ) -> Claimed:
     if installation.guard():
@@ -227,7 +240,7 @@ def _claim(
     with engine.write():
         row = lanes.lock_account(account_id)
         now = clock.sync() + min(lead, lanes.LEAD_MOST_SECONDS)
-        horizon = now + pacing.LOOKAHEAD_SECONDS
+        horizon = now + min(ahead, pacing.LOOKAHEAD_SECONDS)
         account, senders = lanes.open_timelines(row, now, horizon, most)
         campaigns = {} if only_direct or not senders else lanes.open_campaigns(now, horizon, most)
         if account is None:

@@ -16,6 +16,7 @@ log = logging.getLogger("paceline.webhooks")
 
 METHODS = ("GET", "POST")
 BODY_MOST = 64 * 1024
+LENGTH_MOST = len(str(BODY_MOST))  # digits; Python refuses to read a number of some thousands
 CONTENT_TYPE = "text/plain"
 
 
@@ -35,7 +36,8 @@ NOT_KEPT = Answer(500, b"Not taken; send it again")
 
 def is_too_large(length: str | None) -> bool:
     """By the Content-Length that its sender gives, which may be nonsense."""
-    return not (length or "0").isdecimal() or int(length or 0) > BODY_MOST
+    digits = (length or "0").lstrip("0")
+    return bool(digits) and (not digits.isdecimal() or len(digits) > LENGTH_MOST or int(digits) > BODY_MOST)
 
 
 def hear(webhook: WebhookRequest, alias: str) -> tuple[events.Arrival | None, Answer]:

@@ -151,7 +151,11 @@ class _Together:
         while self._waiting:
             group = events.sharing(self._waiting)
             told = [self._waiting.pop(arrival) for arrival in group]
-            await loop.run_in_executor(self._thread, _store, group)
+            try:
+                await loop.run_in_executor(self._thread, _store, group)
+            except RuntimeError as error:  # no thread can be started, or no more: the process ends
+                for arrival in group:
+                    arrival.end(error)
             for kept in told:
                 if not kept.done():  # its caller may have hung up
                     kept.set_result(None)

@@ -7,14 +7,10 @@ import json
 import os
 import signal
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from socketserver import TCPServer
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import uvloop
-from django.core.wsgi import get_wsgi_application
 from django.db import DatabaseError, connection, transaction
 
 from paceline.dispatcher.chores import Chores
@@ -28,10 +24,11 @@ from paceline.sms.messages import Message
 from paceline.sms.status import Status
 from paceline.sms.transports import AsyncTransport, Transport
 
+from .. import web
+
 CONNECT_SECONDS = 1.0
 TOTAL_SECONDS = 3.0
 LOCK_SECONDS = 5.0
-WEB_THREADS = 12
 
 
 # --- those that work ------------------------------------------------------------------------------------------
@@ -70,46 +67,6 @@ def beat() -> None:
             time.sleep(0.2)
             continue
         time.sleep(0.003 if more else 0.05)
-
-
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:
-        return None
-
-
-class _Web(WSGIServer):
-    """A few threads that keep their database connections, as a real server's do."""
-
-    request_queue_size = 256
-
-    def server_bind(self) -> None:
-        TCPServer.server_bind(self)
-        self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
-        self.setup_environ()
-        self._threads = ThreadPoolExecutor(WEB_THREADS)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self._threads.submit(self._answer, request, client_address)
-
-    def _answer(self, request: Any, client_address: Any) -> None:
-        try:
-            self.finish_request(request, client_address)
-        except OSError:
-            pass  # whoever knocked has gone
-        finally:
-            self.shutdown_request(request)
-
-
-def web(port: int) -> None:
-    """The whole of the web side; only webhooks come."""
-    while True:
-        try:
-            server = _Web(("127.0.0.1", port), _Quiet)
-            break
-        except OSError:  # the one before is just dying
-            time.sleep(0.01)
-    server.set_app(get_wsgi_application())
-    server.serve_forever()
 
 
 # --- those that get in the way --------------------------------------------------------------------------------
@@ -191,4 +148,4 @@ def _send(row: TextMessage, provider: Any, transport: Transport, log: Wire) -> N
     TextMessage.objects.filter(pk=row.pk, status=Status.LEASED).update(**changes)
 
 
-ROLES = {"worker": worker, "beat": beat, "web": web, "launch": launch, "hog": hog, "at-least-once": at_least_once}
+ROLES = {"worker": worker, "beat": beat, "web": web.serve, "launch": launch, "hog": hog, "at-least-once": at_least_once}
