@@ -14,7 +14,7 @@ from paceline.sandbox.behaviour import Behaviour
 
 from .installation import Installation, until
 
-LINE = 20
+LINE = 12
 
 TEAM = """
 import django, time
@@ -23,24 +23,24 @@ from paceline.messaging import conversations
 while True:
     first = conversations.waiting().first()
     if first is not None and conversations.close(first, "team"):
-        time.sleep(6.0)
+        time.sleep(4.0)
     else:
         time.sleep(0.1)
 """
-"""Ten a minute, one after another; who waits longest is next."""
+"""Fifteen a minute, one after another; who waits longest is next."""
 
 
 @pytest.mark.rig
 @pytest.mark.slow
 def test_the_line_holds_by_the_databases_own_record(tmp_path: Path) -> None:
-    """200 people of whom one in seven answers within seconds, a team of ten a minute: never more than 20 are open."""
+    """200 people of whom one in seven answers soon, a team of fifteen a minute: never more than 12 are open."""
     place = Installation(tmp_path, Behaviour(report_delay=0.1, replies=0.15, reply_delay=4.0, seed=3))
     sheet = tmp_path / "people.csv"
     areas = ("206", "415", "212", "312")
     sheet.write_text("phone\n" + "".join(f"+1{areas[n // 50]}55501{n % 50:02}\n" for n in range(200)))
     place.cli("sender", "add", "+12025550100", "--mps", "40")
     place.cli("contacts", "import", str(sheet), "--list", "people")
-    flags = ("--line", str(LINE), "--replies-per-hour", "600", "--reply-guess", "0.15")
+    flags = ("--line", str(LINE), "--replies-per-hour", "900", "--reply-guess", "0.15")
     campaign = place.cli("campaign", "create", "listens", "--text", "Hi", "--list", "people", *flags, "--launch")["id"]
 
     with place.carrier, place.up():
