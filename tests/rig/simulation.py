@@ -349,7 +349,8 @@ class _World:
         """How often the dispatchers look: most of what a run costs are looks that find nothing."""
         from paceline.dispatcher import loop
 
-        loop.CHORES_EVERY_SECONDS, loop.IDLE_EVERY_SECONDS = chores_every, 1.0
+        loop.CHORES_EVERY_SECONDS = loop.QUIET_EVERY_SECONDS = chores_every
+        loop.IDLE_EVERY_SECONDS = 1.0
         loop.CLAIM_EVERY = claim_every / loop.CALM_LOOKAHEAD_SECONDS
 
     async def _story(self) -> None:

@@ -41,6 +41,7 @@ WORTH_A_CLAIM = 0.3  # of the same must be free on an account; a round later the
 CHORES_EVERY_SECONDS = 0.05
 IDLE_EVERY_SECONDS = 0.25
 QUIET_AFTER_SECONDS = 1.0  # in which the chores have found nothing to do
+QUIET_EVERY_SECONDS = 0.125  # so late a tranche may begin
 SETTLE_EVERY_SECONDS = 0.05
 SETTLE_MOST = 500
 CONNECTIONS = 1000
@@ -431,7 +432,7 @@ class Dispatcher:
                 self._released.set()
             if step.did:
                 quiet_at = time.monotonic() + QUIET_AFTER_SECONDS
-            often = CHORES_EVERY_SECONDS if time.monotonic() < quiet_at else IDLE_EVERY_SECONDS
+            often = CHORES_EVERY_SECONDS if time.monotonic() < quiet_at else QUIET_EVERY_SECONDS
             await self._wait(self._stopping, BREATH_SECONDS if step.more else often)
         await self._on(self._chore_thread, chores.close)
 
