@@ -35,7 +35,7 @@ from .wirelog import WireLog
 log = logging.getLogger("paceline.dispatcher")
 
 CALM_LOOKAHEAD_SECONDS = 0.25
-FEW = 25  # messages of a claim: what takes no time to speak of
+FEW = 12  # messages of a claim: what takes no time to speak of
 CLAIM_EVERY = 0.4  # of what a claim reaches ahead
 WORTH_A_CLAIM = 0.3  # of the same must be free on an account; a round later there is more than that left
 CHORES_EVERY_SECONDS = 0.05
