@@ -340,3 +340,16 @@ def test_who_is_interrupted_while_it_waits_holds_nobody_up():
     assert written[0] == ["first"]
     assert "interrupted" in written
     assert ["third"] in written
+
+
+def test_a_webhook_that_no_thread_can_keep_is_told_so():
+    """Nor does the one after it wait for ever."""
+    together = asgi._Together()
+    together._thread.shutdown()
+
+    async def two():
+        for _ in range(2):
+            with pytest.raises(RuntimeError):
+                await asyncio.wait_for(together.store(events.Arrival("default", WebhookRequest("POST", ""), [])), 5)
+
+    asyncio.run(two())
