@@ -11,7 +11,14 @@ import pytest
 from django.utils import timezone
 
 from paceline.dispatcher import shift
-from paceline.dispatcher.loop import CALM_LOOKAHEAD_SECONDS, CLAIM_LEAST, FEW, GATE_AHEAD_MOST_SECONDS, Reach
+from paceline.dispatcher.loop import (
+    CALM_LOOKAHEAD_SECONDS,
+    CLAIM_LEAST,
+    FEW,
+    GATE_AHEAD_MOST_SECONDS,
+    Dispatcher,
+    Reach,
+)
 from paceline.messaging import accounts, campaigns, engine, lanes, outbox, senders
 from paceline.messaging.models import Account, Sender, TextMessage
 from paceline.sandbox import ledger
@@ -217,3 +224,24 @@ def test_a_claim_reaches_far_ahead_where_many_messages_leave_and_half_as_far_whe
         reach.claimed(taken)
 
     assert reach.ahead == ahead
+
+
+@pytest.mark.parametrize(
+    ("mps", "free_in", "is_left_alone"),
+    [
+        (50.0, 0.24, True),  # nearly all within reach is claimed
+        (50.0, 0.05, False),
+        (0.5, 2.0, True),  # slower than a claim reaches: its next slot is not yet within reach
+        (50.0, 3600.0, False),  # no claim could have set it: a stepped clock, for the claim to put right
+        (50.0, None, False),
+    ],
+)
+def test_an_account_is_left_alone_where_a_claim_would_find_hardly_a_slot(
+    mps: float, free_in: float | None, is_left_alone: bool
+) -> None:
+    """A claim's locks are for something; an account whose time makes no sense gets its claim."""
+    dispatcher = Dispatcher()
+    now = dispatcher.clock.now()
+    account = Account(alias="default", mps=mps, next_free_at=None if free_in is None else now + free_in)
+
+    assert dispatcher._is_used_up(account) is is_left_alone
