@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import Value
 from django.utils import timezone
 
@@ -139,20 +139,59 @@ def test_rows_from_rows():
 
 
 @pytest.mark.parametrize("count", [3, engine.CHUNK + 1])
-def test_rows_that_are_new_are_told_by_their_key(count):
-    """A row that is there already keeps what it has and is not told; few rows or so many that they are copied."""
+@pytest.mark.parametrize("all_new", [False, True])
+def test_rows_that_are_new_are_told_by_their_key(count, all_new):
+    """A row that is there already keeps what it has and is not told, though the caller expected none."""
     Contact.objects.create(number=number(1), fields={"name": "Ada"})
     rows = [(number(i), '{"name": "\\t\\\\N Zoë"}', engine.moment(timezone.now())) for i in range(count, 0, -1)]
 
     with engine.write():
-        added = engine.insert_keyed(Contact._meta.db_table, ("number", "fields", "created_at"), rows)
-        again = engine.insert_keyed(Contact._meta.db_table, ("number", "fields", "created_at"), rows)
+        added = engine.insert_keyed(Contact._meta.db_table, ("number", "fields", "created_at"), rows, all_new=all_new)
+        again = engine.insert_keyed(Contact._meta.db_table, ("number", "fields", "created_at"), rows, all_new=all_new)
 
     assert added == dict(Contact.objects.exclude(number=number(1)).values_list("number", "pk"))
     assert len(added) == count - 1
     assert again == {}
     assert Contact.objects.get(number=number(1)).fields == {"name": "Ada"}
     assert Contact.objects.get(number=number(2)).fields == {"name": "\t\\N Zoë"}
+
+
+def test_ids_are_right_where_somebody_else_draws_some_meanwhile(monkeypatch):
+    """Each key has the id that its row has, in whatever order ids were drawn."""
+    fill = engine.fill
+
+    def after_the_other(table, columns, rows):
+        fill(table, columns, rows[:1])
+        Contact.objects.create(number=number(9))
+        fill(table, columns, rows[1:])
+
+    monkeypatch.setattr(engine, "fill", after_the_other)
+    rows = [(number(i), "{}", str(engine.moment(timezone.now()))) for i in (2, 1, 3)]
+
+    with engine.write():
+        added = engine.insert_keyed(Contact._meta.db_table, ("number", "fields", "created_at"), rows)
+
+    assert added == dict(Contact.objects.exclude(number=number(9)).values_list("number", "pk"))
+    assert len(added) == 3
+
+
+@pytest.mark.parametrize("name", ["list", "tab\t \\N", "line\nand 'quotes'"])
+def test_a_table_is_filled_with_any_text(name, lane):
+    """Nothing at all is nothing at all, and a text is what it was, whatever it has in it."""
+    now = engine.moment(timezone.now())
+
+    with engine.write():
+        engine.fill(ContactList._meta.db_table, ("name", "created_at"), [(name, now)])
+        engine.fill(
+            Contact._meta.db_table,
+            ("number", "fields", "sender_id", "created_at"),
+            [(number(1), "{}", None, now), (number(2), "{}", lane.pk, now)],
+        )
+
+    assert ContactList.objects.get().name == name
+    assert [*Contact.objects.order_by("pk").values_list("sender", flat=True)] == [None, lane.pk]
+    with pytest.raises(IntegrityError), engine.write():
+        engine.fill(ContactList._meta.db_table, ("name", "created_at"), [(name, now)])
 
 
 def test_many_rows_go_in_where_no_constraint_forbids():

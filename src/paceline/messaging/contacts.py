@@ -139,7 +139,7 @@ def _read(rows: list[Row], done: Imported) -> Chunk:
     done.ready += verdicts["ready"]
     done.duplicate += verdicts["duplicate"]
     done.invalid += verdicts["invalid"]
-    now = engine.moment(timezone.now())
+    now = str(engine.moment(timezone.now()))
     return Chunk(rows, told, first_seen, [(number, _as_json(told[number]), now) for number in sorted(told)])
 
 
@@ -148,12 +148,13 @@ def _add(chunk: Chunk, into: ContactList, done: Imported) -> None:
     told, first_seen = chunk.told, chunk.first_seen
     if not told:
         return
-    new = engine.insert_keyed(_CONTACTS, ("number", "fields", "created_at"), chunk.contacts)
+    new = engine.insert_keyed(_CONTACTS, ("number", "fields", "created_at"), chunk.contacts, all_new=not done.known)
     known = _known([number for number in told if number not in new])
     done.new += len(new)
     done.known += len(first_seen & known.keys())
     _fill_up(known, told, first_seen)
-    ids = new | {number: pk for number, (pk, _) in known.items()}
+    placed = _placed(into, [pk for pk, _ in known.values()])
+    ids = new | {number: pk for number, (pk, _) in known.items() if pk not in placed}
     _place(into, [ids[number] for number in told if number in ids])
 
 
@@ -187,9 +188,19 @@ def _fill_up(known: dict[str, tuple[int, dict[str, Any]]], told: Told, first_see
     engine.many(f"UPDATE {_CONTACTS} SET fields = %s WHERE id = %s", changed)
 
 
+def _placed(into: ContactList, contact_ids: Sequence[int]) -> set[int]:
+    """Those of them who are on the list. We hold it, so nobody else comes onto it before our commit."""
+    placed: set[int] = set()
+    for part in engine.chunks(contact_ids):
+        condition, params = engine.one_of("contact_id", part)
+        found = engine.rows(f"SELECT contact_id FROM {_PLACES} WHERE list_id = %s AND {condition}", [into.pk, *params])
+        placed.update(pk for (pk,) in found)
+    return placed
+
+
 def _place(into: ContactList, contact_ids: Sequence[int]) -> None:
-    """On the list once, in this order. List and people are held by us until the commit: no constraint looks at them."""
-    engine.insert(_PLACES, ("list_id", "contact_id"), [(into.pk, each) for each in contact_ids])
+    """Onto the list, in this order. List and people are held by us until the commit: no constraint looks at them."""
+    engine.fill(_PLACES, ("list_id", "contact_id"), [(into.pk, each) for each in contact_ids])
 
 
 # --- one by one -------------------------------------------------------------------------------------------------
@@ -201,8 +212,8 @@ def enrol(into: ContactList, contact_ids: Sequence[int]) -> None:
         _stays(into)
         for part in engine.chunks(contact_ids):
             found = engine.read_rows(Contact, ("id",), *engine.one_of("id", part), lock=True)
-            known = {row.id for row in found}
-            _place(into, [each for each in part if each in known])
+            new = {row.id for row in found} - _placed(into, part)
+            _place(into, [each for each in dict.fromkeys(part) if each in new])
 
 
 def forget(number: str) -> bool:

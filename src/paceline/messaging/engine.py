@@ -8,13 +8,13 @@ import threading
 import time
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import lru_cache, partial
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from django.db import OperationalError, connection, models, transaction
+from django.db import IntegrityError, OperationalError, connection, models, transaction
 from django.db.models.expressions import Col, RawSQL
 
 log = logging.getLogger("paceline.engine")
@@ -302,19 +302,21 @@ def insert(table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) ->
     """Inserts those rows that no constraint forbids; answers how many. For chunks of plain values."""
     if not rows:
         return 0
-    names, marks = ", ".join(columns), ", ".join(["%s"] * len(columns))
     if connection.vendor == "sqlite":
+        names, marks = ", ".join(columns), ", ".join(["%s"] * len(columns))
         return many(f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING", rows)
-    with connection.cursor() as cursor, _source(cursor, table, columns, rows) as (source, params):
-        cursor.execute(f"INSERT {_ignore()}INTO {table} ({names}) {source}{_on_conflict()}", params)
+    with connection.cursor() as cursor:
+        cursor.execute(*_values_into(table, columns, rows))
         return int(cursor.rowcount)
 
 
-def insert_keyed(table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, int]:
+def insert_keyed(
+    table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, all_new: bool = False
+) -> dict[str, int]:
     """Inserts those rows that no constraint forbids; answers {key: id} of these. The first column is the key.
 
     Within `write`. On a server they go in by their keys: neighbours share the pages of its index, and two that insert
-    the same keys at the same time do not wait for each other crosswise.
+    the same keys at the same time do not wait for each other crosswise. A caller that expects `all_new` saves a look.
     """
     if not rows:
         return {}
@@ -325,9 +327,14 @@ def insert_keyed(table: str, columns: Sequence[str], rows: Sequence[Sequence[Any
         before = _ids(table, columns[0], rows)
         insert(table, columns, [row for row in rows if row[0] not in before])
         return {key: pk for key, pk in _ids(table, columns[0], rows).items() if key not in before}
-    with connection.cursor() as cursor, _source(cursor, table, columns, rows) as (source, params):
-        into = f"INSERT {_ignore()}INTO {table} ({', '.join(columns)})"
-        cursor.execute(f"{into} {source}{_on_conflict()} RETURNING {columns[0]}, id", params)
+    if connection.vendor == "postgresql":
+        before = {} if all_new else _ids(table, columns[0], rows)
+        rows = [row for row in rows if row[0] not in before]
+        with suppress(IntegrityError), transaction.atomic():  # one is there after all
+            return _keyed_by_copy(table, columns, rows)
+    with connection.cursor() as cursor:
+        statement, params = _values_into(table, columns, rows)
+        cursor.execute(f"{statement} RETURNING {columns[0]}, id", params)
         return dict(cursor.fetchall())
 
 
@@ -338,27 +345,54 @@ def _keyed_by_the_only_writer(table: str, columns: Sequence[str], values: Sequen
     return dict(rows(f"SELECT {columns[0]}, id FROM {table} WHERE id > %s", last))
 
 
+def _keyed_by_copy(table: str, columns: Sequence[str], values: Sequence[Sequence[Any]]) -> dict[str, int]:
+    """On PostgreSQL, which copies rows in at two thirds of the cost of an INSERT, but does not tell their ids.
+
+    Each row has drawn the next one; only where others have drawn some in between they are looked up.
+    """
+    ((first,),) = rows("SELECT nextval(pg_get_serial_sequence(%s, 'id'))", [table])
+    fill(table, columns, values)
+    ((last,),) = rows("SELECT lastval()")
+    if last - first != len(values):
+        return _ids(table, columns[0], values)
+    return {row[0]: pk for pk, row in enumerate(values, start=first + 1)}
+
+
+def fill(table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Inserts rows that no constraint forbids. Raises `IntegrityError` when one does."""
+    if not rows:
+        return
+    names, marks = ", ".join(columns), ", ".join(["%s"] * len(columns))
+    with connection.cursor() as cursor:
+        if not hasattr(cursor, "copy"):
+            cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)
+            return
+        with connection.wrap_database_errors, cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
+            if text := _copied(rows):
+                copy.write(text)
+            else:
+                for row in rows:
+                    copy.write_row(row)
+
+
+def _copied(rows: Sequence[Sequence[Any]]) -> str:
+    """Rows as COPY reads them, made in a third of the driver's time; empty where a value needs more than `str`."""
+    line = "\t".join(["%s"] * len(rows[0])) + "\n"
+    text = "".join([line % row for row in rows if None not in row])
+    plain = text.count("\n") == len(rows) and text.count("\t") == len(rows) * (len(rows[0]) - 1)
+    return text.replace("\\", "\\\\") if plain else ""
+
+
+def _values_into(table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
+    """An INSERT of those rows that no constraint forbids, and its parameters."""
+    names, marks = ", ".join(columns), ", ".join(["%s"] * len(columns))
+    source = f"VALUES {', '.join([f'({marks})'] * len(rows))}"
+    return f"INSERT {_ignore()}INTO {table} ({names}) {source}{_on_conflict()}", [value for row in rows for value in row]
+
+
 def _ids(table: str, key: str, keyed: Sequence[Sequence[Any]]) -> dict[str, int]:
     condition, params = one_of(key, [row[0] for row in keyed])
     return dict(rows(f"SELECT {key}, id FROM {table} WHERE {condition}", params))
-
-
-@contextmanager
-def _source(
-    cursor: Any, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
-) -> Iterator[tuple[str, list[Any]]]:
-    """What an INSERT takes `rows` from, and its parameters: VALUES, or for many on PostgreSQL a table copied before."""
-    if connection.vendor == "postgresql" and len(rows) > CHUNK and hasattr(cursor, "copy"):
-        names, incoming = ", ".join(columns), f"{table}_incoming"
-        cursor.execute(f"CREATE TEMPORARY TABLE {incoming} AS SELECT {names} FROM {table} WITH NO DATA")
-        with cursor.copy(f"COPY {incoming} ({names}) FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row(row)
-        yield f"SELECT {names} FROM {incoming}", []
-        cursor.execute(f"DROP TABLE {incoming}")
-    else:
-        marks = ", ".join(["%s"] * len(columns))
-        yield f"VALUES {', '.join([f'({marks})'] * len(rows))}", [value for row in rows for value in row]
 
 
 def insert_new(table: str, columns: Sequence[str], select: str, params: Sequence[Any]) -> int:
