@@ -24,8 +24,9 @@ M = TypeVar("M", bound=models.Model)
 CHUNK = 500
 """Rows that one write transaction may hold at the most, so that it stays short."""
 
-LOAD = 10_000
-"""Rows that one transaction of an import may hold on PostgreSQL, where hardly anybody waits for what it writes."""
+LOADS = {"postgresql": 10_000, "sqlite": 2_000}
+"""Rows that one transaction of an import may hold: many where hardly anybody waits for what it writes; some 20 ms of
+them on SQLite, where all writers wait, and where a row among 500 costs twice as much."""
 
 _writer = threading.RLock()
 """SQLite has one writer. Threads of one process take turns here, processes at the turnstile."""
@@ -386,8 +387,9 @@ def _copied(rows: Sequence[Sequence[Any]]) -> str:
 def _values_into(table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
     """An INSERT of those rows that no constraint forbids, and its parameters."""
     names, marks = ", ".join(columns), ", ".join(["%s"] * len(columns))
-    source = f"VALUES {', '.join([f'({marks})'] * len(rows))}"
-    return f"INSERT {_ignore()}INTO {table} ({names}) {source}{_on_conflict()}", [value for row in rows for value in row]
+    values = ", ".join([f"({marks})"] * len(rows))
+    statement = f"INSERT {_ignore()}INTO {table} ({names}) VALUES {values}{_on_conflict()}"
+    return statement, [value for row in rows for value in row]
 
 
 def _ids(table: str, key: str, keyed: Sequence[Sequence[Any]]) -> dict[str, int]:
@@ -462,7 +464,7 @@ def has_a_server() -> bool:
 
 def load() -> int:
     """Rows that one transaction of an import is to hold."""
-    return LOAD if connection.vendor == "postgresql" else CHUNK
+    return LOADS.get(connection.vendor, CHUNK)
 
 
 def chunks(rows: Sequence[Any], size: int = CHUNK) -> Iterator[Sequence[Any]]:

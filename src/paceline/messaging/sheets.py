@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from paceline.sms import numbers
 from paceline.sms.errors import InvalidNumber, PacelineError
@@ -42,8 +42,7 @@ class SheetError(PacelineError):
     """A file that cannot be read as a sheet of phone numbers. The message says what to change."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One row of the sheet. `number` is E.164 with the plus, None when invalid; `raw` is the cell as it stands.
 
     `line` is where the row starts in the file, from 1; a duplicate's `first_line` is that of the row it repeats.

@@ -125,7 +125,8 @@ class InFile(click.Path):
             if path.is_dir():
                 fail(f"{path} is a folder; name a file in it", WRONG_USAGE)
             if not path.exists():
-                fail(f"There is no file {path} in {Path.cwd()}", WRONG_USAGE)
+                where = "" if path.is_absolute() else f" in {Path.cwd()}"
+                fail(f"There is no file {path}{where}", WRONG_USAGE)
         except PermissionError:
             fail(f"{path} may not be read by this user", WRONG_USAGE)
         if not path.is_file():
