@@ -34,7 +34,7 @@ from .wirelog import WireLog
 
 log = logging.getLogger("paceline.dispatcher")
 
-CALM_LOOKAHEAD_SECONDS = 0.25
+CALM_LOOKAHEAD_SECONDS = 0.2
 FEW = 12  # messages of a claim: what takes no time to speak of
 CLAIM_EVERY = 0.4  # of what a claim reaches ahead
 WORTH_A_CLAIM = 0.3  # of the same must be free on an account; a round later there is more than that left
@@ -67,7 +67,7 @@ class Reach:
     that others hold. Then less is taken at a time and further ahead, and bit by bit more again when all goes well.
 
     Slots that are claimed ahead are lost with a process that dies, and slots that are not, with a claim that is slow.
-    So a claim reaches as far as it may where it takes many messages or slots are missed, and else half as far.
+    So a claim reaches as far as it may where it takes many messages or slots are missed, and else two fifths of that.
     """
 
     lead: float = 0.0  # seconds from a claim to its first slot
