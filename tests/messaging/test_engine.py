@@ -175,7 +175,7 @@ def test_ids_are_right_where_somebody_else_draws_some_meanwhile(monkeypatch):
     assert len(added) == 3
 
 
-@pytest.mark.parametrize("name", ["list", "tab\t \\N", "line\nand 'quotes'"])
+@pytest.mark.parametrize("name", ["list", "tab\t \\N", "\\.", "line\nand 'quotes'", "back\ragain"])
 def test_a_table_is_filled_with_any_text(name, lane):
     """Nothing at all is nothing at all, and a text is what it was, whatever it has in it."""
     now = engine.moment(timezone.now())

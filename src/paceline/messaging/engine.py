@@ -360,7 +360,7 @@ def _keyed_by_copy(table: str, columns: Sequence[str], values: Sequence[Sequence
 
 
 def fill(table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    """Inserts rows that no constraint forbids. Raises `IntegrityError` when one does."""
+    """Inserts rows of texts, numbers, moments and nothing. Raises `IntegrityError` when a constraint forbids one."""
     if not rows:
         return
     names, marks = ", ".join(columns), ", ".join(["%s"] * len(columns))
@@ -380,8 +380,8 @@ def _copied(rows: Sequence[Sequence[Any]]) -> str:
     """Rows as COPY reads them, made in a third of the driver's time; empty where a value needs more than `str`."""
     line = "\t".join(["%s"] * len(rows[0])) + "\n"
     text = "".join([line % row for row in rows if None not in row])
-    plain = text.count("\n") == len(rows) and text.count("\t") == len(rows) * (len(rows[0]) - 1)
-    return text.replace("\\", "\\\\") if plain else ""
+    is_plain = (text.count("\n"), text.count("\t"), text.count("\r")) == (len(rows), len(rows) * line.count("\t"), 0)
+    return text.replace("\\", "\\\\") if is_plain else ""
 
 
 def _values_into(table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
