@@ -48,7 +48,7 @@ def test_the_line_holds_by_the_databases_own_record(tmp_path: Path) -> None:
         team = subprocess.Popen([sys.executable, "-c", TEAM], env=environment)
         try:
             began = time.monotonic()
-            until(lambda: state(place) == "finished", 240)
+            until(lambda: state(place) == "finished", 400)
             took = time.monotonic() - began
             account = place.cli("campaign", "show", str(campaign))
             place.carrier.settle(60)  # 4 s is the mean of a reply's delay: the last one may take its time

@@ -27,8 +27,8 @@ def guests():
 
 @pytest.fixture(autouse=True)
 def chunk(monkeypatch):
-    """How many rows a transaction holds: fewer than in life, and still more than one question may ask for."""
-    monkeypatch.setattr(engine, "LOADS", dict.fromkeys(engine.LOADS, engine.CHUNK + 100))
+    """How many rows a transaction holds; on PostgreSQL fewer than in life, still more than one question asks for."""
+    monkeypatch.setattr(engine, "LOAD", engine.CHUNK + 100)
     return engine.load()
 
 

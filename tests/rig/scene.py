@@ -175,7 +175,8 @@ class Scene:
             late=sum(
                 1
                 for reference, at in last.items()
-                if slots[reference] is not None and at > slots[reference] + pacing.LATE_TOLERANCE_SECONDS + 0.001
+                if slots[reference] is not None
+                and at > slots[reference] + pacing.LATE_TOLERANCE_SECONDS + pacing.CLOCK_ERROR_SECONDS
             ),
             received=tables["received"],
             events=tables["events"],

@@ -344,11 +344,15 @@ class _World:
             self.loop.close()
         return self.findings
 
-    @staticmethod
-    def _pace(chores_every: float, claim_every: float) -> None:
-        """How often the dispatchers look: most of what a run costs are looks that find nothing."""
-        from paceline.dispatcher import loop
+    def _pace(self, chores_every: float, claim_every: float) -> None:
+        """How often the dispatchers look: most of what a run costs are looks that find nothing.
 
+        In every other world they claim as far ahead as they ever do: the most time for something to happen.
+        """
+        from paceline.dispatcher import loop
+        from paceline.sms import pacing
+
+        loop.CALM_LOOKAHEAD_SECONDS = pacing.LOOKAHEAD_SECONDS if self.seed % 2 else loop.Reach().ahead
         loop.CHORES_EVERY_SECONDS = loop.QUIET_EVERY_SECONDS = chores_every
         loop.IDLE_EVERY_SECONDS = 1.0
         loop.CLAIM_EVERY = claim_every / loop.CALM_LOOKAHEAD_SECONDS

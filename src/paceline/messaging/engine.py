@@ -24,9 +24,8 @@ M = TypeVar("M", bound=models.Model)
 CHUNK = 500
 """Rows that one write transaction may hold at the most, so that it stays short."""
 
-LOADS = {"postgresql": 10_000, "sqlite": 2_000}
-"""Rows that one transaction of an import may hold: many where hardly anybody waits for what it writes; some 20 ms of
-them on SQLite, where all writers wait, and where a row among 500 costs twice as much."""
+LOAD = 10_000
+"""Rows that one transaction of an import may hold on PostgreSQL, where hardly anybody waits for what it writes."""
 
 _writer = threading.RLock()
 """SQLite has one writer. Threads of one process take turns here, processes at the turnstile."""
@@ -333,10 +332,13 @@ def insert_keyed(
         rows = [row for row in rows if row[0] not in before]
         with suppress(IntegrityError), transaction.atomic():  # one is there after all
             return _keyed_by_copy(table, columns, rows)
+    new: dict[str, int] = {}
     with connection.cursor() as cursor:
-        statement, params = _values_into(table, columns, rows)
-        cursor.execute(f"{statement} RETURNING {columns[0]}, id", params)
-        return dict(cursor.fetchall())
+        for part in chunks(rows):
+            statement, params = _values_into(table, columns, part)
+            cursor.execute(f"{statement} RETURNING {columns[0]}, id", params)
+            new.update(cursor.fetchall())
+    return new
 
 
 def _keyed_by_the_only_writer(table: str, columns: Sequence[str], values: Sequence[Sequence[Any]]) -> dict[str, int]:
@@ -464,7 +466,7 @@ def has_a_server() -> bool:
 
 def load() -> int:
     """Rows that one transaction of an import is to hold."""
-    return LOADS.get(connection.vendor, CHUNK)
+    return LOAD if connection.vendor == "postgresql" else CHUNK
 
 
 def chunks(rows: Sequence[Any], size: int = CHUNK) -> Iterator[Sequence[Any]]:
